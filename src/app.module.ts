@@ -1,0 +1,31 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { AddressOf } from './address.js';
+import { ChangesModule } from './changes/changes.module.js';
+import { DatabaseModule } from './database/database.module.js';
+import { DeliveryModule } from './delivery/delivery.module.js';
+import { ENV, type BootEnv } from './env.js';
+import { HttpErrors } from './app.filter.js';
+import { LOG, type Log } from './log.js';
+import { Metrics } from './metrics.js';
+import { OpsModule } from './ops/ops.module.js';
+import { SessionsModule } from './sessions/sessions.module.js';
+
+@Global()
+@Module({})
+export class AppModule {
+  static of(env: BootEnv, log: Log): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [DatabaseModule, ChangesModule, SessionsModule, DeliveryModule, OpsModule],
+      providers: [
+        { provide: ENV, useValue: env },
+        { provide: LOG, useValue: log },
+        { provide: Metrics, useFactory: () => new Metrics() },
+        { provide: APP_FILTER, useClass: HttpErrors },
+        AddressOf,
+      ],
+      exports: [ENV, LOG, Metrics, AddressOf],
+    };
+  }
+}

@@ -1,0 +1,85 @@
+import type { ClientBase } from 'pg';
+import type { AccountKey } from './account-key.js';
+
+/**
+ * A wish to change one row, as plain data. `op` names what to do in the words of its kind (`put`, `status`, `delete`, …);
+ * `row` is what that kind's statement needs, its content already sealed.
+ */
+export interface Mutation<Op extends string = string, Row = unknown> {
+  account: AccountKey;
+  kind: string;
+  id: string;
+  op: Op;
+  row: Row;
+  /** Our clock, ms since 1970. */
+  at: number;
+  /** About how much it weighs in memory and on the wire to Postgres. */
+  bytes: number;
+}
+
+/**
+ * What became of one mutation. `state` is the kind's own view of the row afterwards.
+ * - applied: stored under `seq`
+ * - duplicate: an earlier one already said so, under `seq`
+ * - stale: something newer stands; nothing changed
+ * - missing: there is no such row (or no such account any more)
+ * - rejected: Postgres refused the row; the others of its batch went through
+ */
+export type Outcome<State = unknown> =
+  { result: 'applied' | 'duplicate' | 'stale'; seq: number; state: State } | { result: 'missing' | 'rejected' };
+
+/** A mutation on its way through a batch, with the number it takes if it changes anything. */
+export interface Numbered<M extends Mutation = Mutation> {
+  mutation: M;
+  seq: number;
+}
+
+/** A row that a batch changed, to be told to whoever follows the account. */
+export interface ChangedRow {
+  account: string;
+  seq: number;
+  kind: string;
+  id: string;
+  at: number;
+  /** The row as JSON text, or null for a tombstone. Called only when somebody listens. */
+  row: () => string | null;
+}
+
+export interface Written<State = unknown> {
+  /** One for each mutation, in order. */
+  outcomes: Outcome<State>[];
+  /** The rows that changed. */
+  changed: ChangedRow[];
+}
+
+/** One stored row as a page holds it: its plain columns, and its sealed content. */
+export interface StoredRow {
+  seq: number;
+  kind: string;
+  id: string;
+  at: number;
+  deleted: boolean;
+  /** Null for a tombstone. */
+  content: Buffer | null;
+  /** The kind's own plain columns as Postgres prints them: numbers and booleans are JSON as they are. */
+  fields: (string | null)[];
+}
+
+/** How many columns of its own a kind may have in a page; `pageSql` pads to it. */
+export const PAGE_FIELDS = 7;
+
+/** A kind of synced row. The feature that owns it registers it with `Changes.register`. */
+export interface Kind {
+  readonly name: string;
+  /**
+   * Writes its share of a batch in the batch's transaction. The account rows are locked, so what it reads is what stands.
+   * No two mutations of one call name the same row.
+   */
+  write(client: ClientBase, items: Numbered[]): Promise<Written>;
+  /** Its table, with columns account_id, id, seq, at, deleted, content. */
+  readonly table: string;
+  /** SQL of its own plain columns, at most PAGE_FIELDS, each cast to text. */
+  readonly fields: string[];
+  /** The public view of a stored row, as JSON text. */
+  view(row: StoredRow, account: AccountKey): string;
+}

@@ -1,0 +1,258 @@
+import pg from 'pg';
+import { isConnectionError } from '../database/faults.js';
+import { relayError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { Metrics } from '../metrics.js';
+import type { Chunk, Feed } from './feed.js';
+import type { Kind, Mutation, Numbered, Outcome } from './kind.js';
+
+const MAX_ROWS = 128;
+const MAX_BYTES = 1_048_576;
+const RETRIES = 5;
+/** SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation). */
+const BAD_DATA = /^2[23]/;
+const DEADLOCK_OR_SERIALIZATION = new Set(['40P01', '40001']);
+
+/** Mutations handed in together; its caller is answered when the last of them is. */
+class Group {
+  readonly outcomes: Outcome[];
+  readonly done: Promise<Outcome[]>;
+  fail!: (error: unknown) => void;
+  private resolve!: (outcomes: Outcome[]) => void;
+  private left: number;
+
+  constructor(size: number) {
+    this.left = size;
+    this.outcomes = new Array<Outcome>(size);
+    this.done = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.fail = reject;
+    });
+  }
+  settle(index: number, outcome: Outcome): void {
+    this.outcomes[index] = outcome;
+    if (--this.left === 0) this.resolve(this.outcomes);
+  }
+}
+
+interface Entry {
+  mutation: Mutation;
+  group: Group;
+  index: number;
+}
+
+/**
+ * One queue with one transaction in flight. What arrives while it runs goes together in the next one, across accounts;
+ * when it is free there is no wait at all.
+ */
+export class Lane {
+  private queue: Entry[] = [];
+  private client: pg.Client | undefined;
+  private running: Promise<void> | undefined;
+  queuedRows = 0;
+  queuedBytes = 0;
+
+  constructor(
+    private readonly databaseUrl: string,
+    private readonly kinds: ReadonlyMap<string, Kind>,
+    private readonly feed: Feed,
+    private readonly metrics: Metrics,
+    private readonly log: Log,
+  ) {}
+
+  submit(mutations: Mutation[]): Promise<Outcome[]> {
+    const group = new Group(mutations.length);
+    mutations.forEach((mutation, index) => this.queue.push({ mutation, group, index }));
+    this.count(mutations.length, mutations.reduce((sum, m) => sum + m.bytes, 0)); // prettier-ignore
+    this.running ??= this.run();
+    return group.done;
+  }
+
+  /** Resolves when all that was handed in has been answered. */
+  async drain(): Promise<void> {
+    await this.running;
+    await this.client?.end();
+    this.client = undefined;
+  }
+
+  private async run(): Promise<void> {
+    // Callers of the same turn of the event loop share the first batch.
+    await Promise.resolve();
+    while (this.queue.length > 0) {
+      const batch = this.take();
+      try {
+        await this.commit(batch);
+      } catch (error) {
+        this.refuse(batch, error);
+      }
+      this.count(-batch.length, -batch.reduce((sum, entry) => sum + entry.mutation.bytes, 0));
+    }
+    this.running = undefined;
+  }
+
+  private count(rows: number, bytes: number): void {
+    this.queuedRows += rows;
+    this.queuedBytes += bytes;
+    this.metrics.queuedRows.inc(rows);
+  }
+
+  /**
+   * The next batch, in the order of arrival. A second mutation of a row already in it waits for the next batch, and so
+   * does all that its account sent after it: a statement writes a row once, and an account's order stays as it came.
+   */
+  private take(): Entry[] {
+    const batch: Entry[] = [];
+    const later: Entry[] = [];
+    const rows = new Set<string>();
+    const waiting = new Set<string>();
+    let bytes = 0;
+    let next = 0;
+    for (; next < this.queue.length && batch.length < MAX_ROWS && bytes < MAX_BYTES; next++) {
+      const entry = this.queue[next]!;
+      const { account, kind, id } = entry.mutation;
+      const row = `${account.id}:${kind}:${id}`;
+      if (waiting.has(account.id) || rows.has(row)) {
+        waiting.add(account.id);
+        later.push(entry);
+        continue;
+      }
+      rows.add(row);
+      batch.push(entry);
+      bytes += entry.mutation.bytes;
+    }
+    this.queue = later.length > 0 ? later.concat(this.queue.slice(next)) : this.queue.slice(next);
+    return batch;
+  }
+
+  private async commit(batch: Entry[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const result = await this.transact(batch);
+        for (const chunk of result.chunks) this.publish(chunk);
+        batch.forEach((entry, i) => entry.group.settle(entry.index, result.outcomes[i]!));
+        return;
+      } catch (error) {
+        const code = (error as { code?: string }).code ?? '';
+        if (DEADLOCK_OR_SERIALIZATION.has(code) && attempt < RETRIES) continue;
+        if (isConnectionError(error)) throw error;
+        // Something is wrong with a row of the batch: alone, only the bad one fails.
+        if (batch.length > 1) {
+          for (const entry of batch) await this.commit([entry]);
+          return;
+        }
+        const [{ group, index, mutation }] = batch as [Entry];
+        const { kind, op } = mutation;
+        this.log.error({ err: error, kind, op }, 'a mutation failed');
+        // Only what Postgres says of the data itself will be said again the next time.
+        if (BAD_DATA.test(code)) group.settle(index, { result: 'rejected' });
+        else group.fail(error);
+        return;
+      }
+    }
+  }
+
+  /** A listener that fails must not make a committed batch look failed. */
+  private publish(chunk: Chunk): void {
+    try {
+      this.feed.publish(chunk);
+    } catch (error) {
+      this.log.error({ err: error }, 'a follower failed');
+    }
+  }
+
+  private async transact(batch: Entry[]): Promise<{ outcomes: Outcome[]; chunks: Chunk[] }> {
+    const started = performance.now();
+    const client = (this.client ??= await this.connect());
+    try {
+      const [, chunks] = await Promise.all([client.query('BEGIN'), this.number(client, batch)]);
+      const outcomes = await this.write(client, batch, chunks);
+      await client.query('COMMIT');
+      this.metrics.batchRows.observe(batch.length);
+      this.metrics.commitSeconds.observe((performance.now() - started) / 1000);
+      // One without rows is told too: its numbers are taken, and whoever has caught up can pass them by.
+      return { outcomes, chunks: [...chunks.values()] };
+    } catch (error) {
+      // Whatever state the connection is in, a new one is sure to be clean.
+      if (isConnectionError(error)) this.disconnect(client);
+      else await client.query('ROLLBACK').catch(() => this.disconnect(client));
+      throw error;
+    }
+  }
+
+  /** Takes numbers for each account of the batch, and with them the lock on its row until the commit. */
+  private async number(client: pg.Client, batch: Entry[]): Promise<Map<string, Chunk>> {
+    const counts = new Map<string, number>();
+    for (const { mutation } of batch) counts.set(mutation.account.id, (counts.get(mutation.account.id) ?? 0) + 1);
+    const { rows } = await client.query<{ id: string; seq: string }>({
+      name: 'number',
+      text: `WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS w(id, count)),
+             -- In id order, so that two writers of the same accounts wait for each other and do not deadlock.
+             locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) ORDER BY a.id FOR UPDATE OF a)
+             -- The row lock makes commit order equal number order; a sequence would not.
+             UPDATE accounts a SET seq = a.seq + w.count FROM wanted w, locked l
+             WHERE a.id = w.id AND l.id = w.id RETURNING a.id, a.seq`,
+      values: [[...counts.keys()], [...counts.values()]],
+    });
+    const chunk = ({ id, seq }: { id: string; seq: string }): [string, Chunk] => [
+      id,
+      { account: id, after: Number(seq) - counts.get(id)!, cursor: Number(seq), rows: [] },
+    ];
+    return new Map(rows.map(chunk));
+  }
+
+  private async write(client: pg.Client, batch: Entry[], chunks: Map<string, Chunk>): Promise<Outcome[]> {
+    const outcomes = new Array<Outcome>(batch.length).fill({ result: 'missing' });
+    const used = new Map<string, number>();
+    const byKind = new Map<string, { places: number[]; items: Numbered[] }>();
+    batch.forEach(({ mutation }, place) => {
+      const chunk = chunks.get(mutation.account.id);
+      if (chunk === undefined) return; // the account is gone
+      const seq = (used.get(chunk.account) ?? chunk.after) + 1;
+      used.set(chunk.account, seq);
+      let share = byKind.get(mutation.kind);
+      if (share === undefined) byKind.set(mutation.kind, (share = { places: [], items: [] }));
+      share.places.push(place);
+      share.items.push({ mutation, seq });
+    });
+    for (const [name, kind] of this.kinds) {
+      const share = byKind.get(name);
+      if (share === undefined) continue;
+      const written = await kind.write(client, share.items);
+      written.outcomes.forEach((outcome, i) => (outcomes[share.places[i]!] = outcome));
+      for (const row of written.changed) chunks.get(row.account)!.rows.push(row);
+    }
+    for (const chunk of chunks.values()) chunk.rows.sort((a, b) => a.seq - b.seq);
+    return outcomes;
+  }
+
+  private async connect(): Promise<pg.Client> {
+    const client = new pg.Client({
+      connectionString: this.databaseUrl,
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+      // BEGIN and the first statement go in one write.
+      pipeline: true,
+    });
+    client.on('error', () => this.disconnect(client));
+    await client.connect();
+    // A plan made for the first batch's sizes is a bad one for the next; and a batch is too short for the JIT. All goes by
+    // key: a plan made while the tables were small must not read them whole once they are large.
+    await client.query(`SET plan_cache_mode = force_generic_plan; SET jit = off;
+                        SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`);
+    // An ack means it is on disk; and a server that hangs in a batch must not hold its accounts' locks for ever.
+    await client.query(`SET synchronous_commit = on;
+                        SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '60s'`);
+    return client;
+  }
+
+  private disconnect(client: pg.Client): void {
+    if (this.client === client) this.client = undefined;
+    client.end().catch(() => undefined);
+  }
+
+  private refuse(batch: Entry[], error: unknown): void {
+    const told = isConnectionError(error) ? relayError('unavailable', { retryAfter: 1, cause: error }) : error;
+    this.log.error({ err: error, rows: batch.length }, 'a batch could not be committed');
+    for (const entry of batch) entry.group.fail(told);
+  }
+}

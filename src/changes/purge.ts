@@ -1,0 +1,69 @@
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { ENV, type BootEnv } from '../env.js';
+import { LOG, type Log } from '../log.js';
+import { Changes } from './changes.js';
+
+const EVERY_MS = 3_600_000;
+const AT_ONCE = 1000;
+
+/** Removes tombstones once nobody can be expected to come back for them. An older cursor then starts over. */
+@Injectable()
+export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly database: Database,
+    private readonly changes: Changes,
+    @Inject(ENV) private readonly env: BootEnv,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.timer = setInterval(() => void this.tryRun(), EVERY_MS).unref();
+  }
+
+  beforeApplicationShutdown(): void {
+    clearInterval(this.timer);
+  }
+
+  /** Removes those older than TOMBSTONE_TTL_DAYS; resolves with how many. */
+  async run(now = Date.now()): Promise<number> {
+    let purged = 0;
+    for (const { table } of this.changes.registered())
+      for (let more = true; more;) {
+        const count = await this.purge(table, now - this.env.tombstoneTtlMs);
+        purged += count;
+        more = count === AT_ONCE;
+      }
+    return purged;
+  }
+
+  private async purge(table: string, before: number): Promise<number> {
+    const { rows } = await this.database.pool.query<{ purged: number }>(
+      `WITH gone AS (
+         DELETE FROM ${table} WHERE deleted AND at < $1 AND (account_id, id) IN (
+           SELECT account_id, id FROM ${table} WHERE deleted AND at < $1 LIMIT ${AT_ONCE})
+         RETURNING account_id, seq),
+       -- In id order, as the commits lock them.
+       locked AS (
+         SELECT a.id FROM accounts a WHERE a.id IN (SELECT account_id FROM gone) ORDER BY a.id FOR UPDATE OF a),
+       moved AS (
+         UPDATE accounts a SET horizon = greatest(a.horizon, g.seq)
+         FROM locked l, (SELECT account_id, max(seq) AS seq FROM gone GROUP BY account_id) g
+         WHERE a.id = l.id AND g.account_id = a.id)
+       SELECT count(*)::int AS purged FROM gone`,
+      [before],
+    );
+    return rows[0]!.purged;
+  }
+
+  private async tryRun(): Promise<void> {
+    try {
+      const purged = await this.run();
+      if (purged > 0) this.log.info({ purged }, 'old tombstones were removed');
+    } catch (error) {
+      this.log.warn({ err: error }, 'old tombstones could not be removed; trying again later');
+    }
+  }
+}

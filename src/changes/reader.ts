@@ -1,0 +1,95 @@
+import { relayError } from '../errors.js';
+import type { AccountKey } from './account-key.js';
+import type { Database } from '../database/database.js';
+import { changeText } from './feed.js';
+import { PAGE_FIELDS, type Kind, type StoredRow } from './kind.js';
+
+export interface Page {
+  /** The changes as the elements of a JSON array. */
+  text: string;
+  count: number;
+  /** What to pass as `after` next. */
+  cursor: number;
+  /** The account's number when this was read. */
+  now: number;
+  /** Whether more is there already. */
+  more: boolean;
+}
+
+type Columns = [
+  accountSeq: string,
+  horizon: string,
+  seq: string | null,
+  kind: string,
+  id: string,
+  at: string,
+  deleted: boolean,
+  content: Buffer | null,
+  ...fields: (string | null)[],
+];
+
+/** A page ends with the row that takes it past this many characters: long messages make short pages. */
+const MAX_PAGE_LENGTH = 1_048_576;
+
+/** Reads an account's rows in the order of their last change. */
+export class Reader {
+  private readonly sql: string;
+
+  constructor(
+    private readonly database: Database,
+    private readonly kinds: ReadonlyMap<string, Kind>,
+  ) {
+    // One statement is one snapshot: with the account's number in it, no row at or below that number can be missing.
+    // Each arm walks its own (account_id, seq) index and stops at the limit.
+    const arms = [...kinds.values()].map((kind) => `(${arm(kind)})`).join(' UNION ALL ');
+    this.sql = `WITH page AS (SELECT * FROM (${arms}) arms ORDER BY seq LIMIT $3)
+                SELECT a.seq, a.horizon, p.* FROM accounts a LEFT JOIN page p ON true WHERE a.id = $1 ORDER BY p.seq`;
+  }
+
+  /**
+   * The changes after a cursor, at most `limit` rows. A row that changed twice shows once, in its last state.
+   * `tombstones: false` leaves deleted rows out, as a snapshot does; then no cursor is too old.
+   */
+  async read(account: AccountKey, after: number, limit: number, tombstones = true): Promise<Page> {
+    const { rows } = await this.database.pool.query<Columns>({
+      name: 'changes-page',
+      text: this.sql,
+      values: [account.id, after, limit],
+      rowMode: 'array',
+    });
+    if (rows.length === 0) throw relayError('session_expired');
+    const [accountSeq, horizon] = rows[0]!;
+    // Behind the horizon tombstones are missing; ahead of the account the database was put back to an earlier day.
+    const now = Number(accountSeq);
+    if ((tombstones && after !== 0 && after < Number(horizon)) || after > now) throw relayError('cursor_expired');
+
+    const changes: string[] = [];
+    let last = after;
+    let read = 0;
+    let length = 0;
+    for (const [, , seq, kind, id, at, deleted, content, ...fields] of rows) {
+      if (seq === null || length > MAX_PAGE_LENGTH) break;
+      last = Number(seq);
+      read++;
+      if (deleted && !tombstones) continue;
+      const row: StoredRow = { seq: last, kind, id, at: Number(at), deleted, content, fields };
+      const change = changeText(last, kind, id, row.at, deleted ? null : this.kinds.get(kind)!.view(row, account));
+      changes.push(change);
+      length += change.length;
+    }
+    const more = read === limit || (read > 0 && read < rows.length);
+    return { text: changes.join(','), count: changes.length, cursor: more ? last : now, now, more };
+  }
+}
+
+function arm({ name, table, fields }: Kind): string {
+  const padded = Array.from({ length: PAGE_FIELDS }, (_, i) => fields[i] ?? 'NULL::text');
+  return `SELECT seq, '${name}' AS kind, id, at, deleted, content, ${padded.join(', ')}
+          FROM ${table} WHERE account_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`;
+}
+
+/** Adds the opened content, a JSON object, to the plain columns: `{a}` and `{b}` become `{a,b}`. */
+export function splice(head: string, content: string): string {
+  if (content === '{}') return head;
+  return head === '{}' ? content : `${head.slice(0, -1)},${content.slice(1)}`;
+}

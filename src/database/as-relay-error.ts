@@ -1,0 +1,9 @@
+import { RelayError, relayError } from '../errors.js';
+import { isConnectionError } from './faults.js';
+
+/** Any fault as an error of the catalogue: the database being away is `unavailable`, what nobody foresaw is `internal`. */
+export function asRelayError(error: unknown): RelayError {
+  if (error instanceof RelayError) return error;
+  if (isConnectionError(error)) return relayError('unavailable', { retryAfter: 1, cause: error });
+  return relayError('internal', { cause: error });
+}

@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { MessagingModule } from '../messaging/messaging.module.js';
+import { PairingModule } from '../pairing/pairing.module.js';
+import { ChangesController } from './changes.controller.js';
+import { ChangesReader } from './changes-reader.js';
+import { Connections } from './connections.js';
+import { Relay } from './relay.js';
+import { RelayGateway } from './relay.gateway.js';
+
+@Module({
+  imports: [MessagingModule, PairingModule],
+  controllers: [ChangesController],
+  providers: [ChangesReader, Connections, Relay, RelayGateway],
+})
+export class DeliveryModule {}

@@ -1,0 +1,217 @@
+import type { Socket } from 'socket.io';
+import { relayError, type ErrorCode } from '../errors.js';
+import type { Message } from '../messaging/message.js';
+import type { Session } from '../sessions/session.js';
+import type { Follower } from './follower.js';
+
+/** One Socket.IO connection: who it is, and how full its pipe is. */
+export class Peer {
+  session: Session | undefined;
+  /** The account's changes, for a client that follows by cursor; others get the events of wire.md, section A. */
+  follower: Follower | undefined;
+  /** Whether this connection has had its snapshot, and its phone been asked for a sync. */
+  greeted = false;
+  /** What has to be done before the next event of this connection is looked at. */
+  before: Promise<unknown> | undefined;
+  /** Bytes of the frame that is being handled. */
+  frameBytes = 0;
+  /** Bytes of the frames that wait for `before`. */
+  parkedBytes = 0;
+  /** Messages offered to a phone on this connection: none is offered twice on it, unless it failed in between. */
+  readonly offered = new Set<string>();
+  /** While a phone is sent what waited for it: what is written meanwhile, to come after it. */
+  afterBacklog: Message[] | undefined;
+  /** Set while a snapshot goes out: what happens meanwhile comes after it. */
+  private held: string[] | undefined;
+  private heldBytes = 0;
+  private lagging = false;
+
+  constructor(
+    readonly socket: Socket,
+    readonly address: string,
+    private readonly maxBufferedBytes: number,
+  ) {
+    this.answerAcksDirectly();
+  }
+
+  /**
+   * Answers acks as ready-made frames too. Socket.IO asks its socket for the function that answers packet `id`; ours skips
+   * the encoder, which for an ack costs as much as the ack.
+   */
+  private answerAcksDirectly(): void {
+    const answer = (id: number) => (reply: unknown) => this.write(`3${id}[${JSON.stringify(reply)}]`);
+    Object.defineProperty(this.socket, 'ack', { value: answer });
+  }
+
+  /** What is sent next waits for this. */
+  holdUntil(work: Promise<unknown>): void {
+    const done = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.before = done;
+    void done.then(() => {
+      if (this.before === done) this.before = undefined;
+    });
+  }
+
+  get id(): string {
+    return this.socket.id;
+  }
+
+  /** Sends an event encoded by `encode`. To a client that is too slow: no more, until it has connected again. */
+  send(frame: string): void {
+    if (this.lagging) return;
+    if (this.held !== undefined) {
+      this.held.push(frame);
+      this.heldBytes += frame.length;
+    } else {
+      writeFrame(this.socket.conn, frame);
+    }
+    this.keepBounded();
+  }
+
+  /** Too slow to be served: what it still sends goes unanswered, and is to be sent again once it has come back. */
+  get isLagging(): boolean {
+    return this.lagging;
+  }
+
+  /** To be called after whatever else was written: a client that asks without reading its answers is slow too. */
+  keepBounded(): void {
+    if (!this.lagging && this.bufferedBytes() + this.heldBytes > this.maxBufferedBytes) this.lag();
+  }
+
+  /** Sends whatever the pipe holds already: for who asks `hasRoom` first. */
+  write(frame: string): void {
+    writeFrame(this.socket.conn, frame);
+  }
+
+  emit(event: string, payload: unknown): void {
+    this.send(encode(event, payload));
+  }
+
+  fail(code: ErrorCode): void {
+    this.emit('error', relayError(code).toBody());
+  }
+
+  /** Keeps events back while `work` sends a snapshot by `sendNow`, then lets them go in order. */
+  async whileHeld(work: () => Promise<void>): Promise<void> {
+    this.held = [];
+    try {
+      await work();
+    } finally {
+      const held = this.held;
+      this.held = undefined;
+      this.heldBytes = 0;
+      for (const frame of held) this.send(frame);
+    }
+  }
+
+  /** Past the line of those held; resolves when the pipe has room. */
+  async sendNow(frame: string): Promise<void> {
+    if (this.lagging || !this.socket.connected) return;
+    this.socket.conn.write(frame);
+    await this.room();
+  }
+
+  /** Whether more can be written now. */
+  hasRoom(): boolean {
+    return this.bufferedBytes() < this.maxBufferedBytes / 4;
+  }
+
+  /** Resolves when more can be written, or the connection is gone. */
+  async room(): Promise<void> {
+    const { conn } = this.socket;
+    while (!this.hasRoom() && conn.readyState === 'open')
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          conn.off('drain', done);
+          conn.off('close', done);
+          resolve();
+        };
+        conn.once('drain', done);
+        conn.once('close', done);
+        // Engine.IO's drain means that its transport took everything; this, that the network did.
+        internals(conn).transport.socket?._socket.write('', done);
+      });
+  }
+
+  /** Tells why and ends the connection for good: the client does not come back by itself. */
+  end(code: ErrorCode): void {
+    this.fail(code);
+    this.socket.disconnect(true);
+  }
+
+  /** Tells why and ends the connection so that the client connects again by itself. */
+  interrupt(code: ErrorCode): void {
+    this.fail(code);
+    this.socket.conn.close();
+  }
+
+  /** The rest of the buffer goes out, then the client is told to resume: memory stays where it is. */
+  private lag(): void {
+    this.lagging = true;
+    this.held &&= [];
+    const { conn } = this.socket;
+    conn.write(encode('error', relayError('resume_required').toBody()));
+    conn.close();
+  }
+
+  private bufferedBytes(): number {
+    const { writeBuffer, transport } = internals(this.socket.conn);
+    let bytes = transport.socket?.bufferedAmount ?? 0;
+    for (const { data } of writeBuffer) bytes += data?.length ?? 0;
+    return bytes;
+  }
+}
+
+/** What of an Engine.IO connection has no public name: what its transport has not taken yet, and its WebSocket. */
+interface Internals {
+  writeBuffer: { data?: string | Buffer }[];
+  transport: { name: string; writable: boolean; socket?: WebSocketLike };
+}
+
+interface WebSocketLike {
+  bufferedAmount: number;
+  send(data: string): void;
+  _socket: { writableCorked: number; cork(): void; uncork(): void; write(data: string, done: () => void): void };
+}
+
+function internals(conn: Socket['conn']): Internals {
+  return conn as unknown as Internals;
+}
+
+/** What an idle pipe takes at once; more goes through Engine.IO, which tells when it has drained. */
+const SMALL_BYTES = 16_384;
+/** Engine.IO protocol v4: a message packet. */
+const MESSAGE = '4';
+
+/**
+ * Writes a ready-made Socket.IO packet. Small ones go to an idle WebSocket directly, all of one turn of the event loop in
+ * one system call: Engine.IO would make one of each, and Socket.IO's encoder the same text again for each socket.
+ */
+function writeFrame(conn: Socket['conn'], frame: string): void {
+  const { writeBuffer, transport } = internals(conn);
+  const websocket = transport.name === 'websocket' && transport.writable ? transport.socket : undefined;
+  const idle = websocket !== undefined && writeBuffer.length === 0 && websocket.bufferedAmount < SMALL_BYTES;
+  if (!idle || conn.readyState !== 'open' || frame.length > SMALL_BYTES) {
+    conn.write(frame);
+    return;
+  }
+  const { _socket: tcp } = websocket;
+  if (tcp.writableCorked === 0) {
+    tcp.cork();
+    process.nextTick(() => tcp.uncork());
+  }
+  websocket.send(MESSAGE + frame);
+}
+
+/** A Socket.IO EVENT packet of the default namespace (socket.io-protocol v5: type 2, then the JSON array). */
+export function encode(event: string, payload?: unknown): string {
+  return payload === undefined ? `2["${event}"]` : `2["${event}",${JSON.stringify(payload)}]`;
+}
+
+/** The same, of JSON text. */
+export function encodeText(event: string, text: string): string {
+  return `2["${event}",${text}]`;
+}

@@ -1,0 +1,174 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import type { AccountKey } from '../changes/account-key.js';
+import { LOG, type Log } from '../log.js';
+import { Conversations } from '../messaging/conversations.service.js';
+import { Inbox } from '../messaging/inbox.service.js';
+import type { Message } from '../messaging/message.js';
+import { MessagingEvents } from '../messaging/messaging.events.js';
+import { Outbox } from '../messaging/outbox.service.js';
+import { LastSeen } from '../sessions/last-seen.js';
+import { Connections } from './connections.js';
+import { encode, type Peer } from './peer.js';
+
+/** How much of the history a browser that keeps nothing is sent when it signs in. */
+const SNAPSHOT_MESSAGES = 1000;
+const SNAPSHOT_PAGE = 500;
+
+/** Tells phones and browsers what happened, in the events of wire.md, section A. */
+@Injectable()
+export class Relay implements OnModuleInit {
+  /** Accounts whose browsers asked the phone for a sync while it was away. */
+  private readonly syncWanted = new Set<string>();
+
+  constructor(
+    private readonly connections: Connections,
+    private readonly events: MessagingEvents,
+    private readonly conversations: Conversations,
+    private readonly inbox: Inbox,
+    private readonly outbox: Outbox,
+    private readonly lastSeen: LastSeen,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
+
+  onModuleInit(): void {
+    this.events.on('messages.stored', (account, { messages, arrived }) => {
+      this.toBrowsers(account, 'messages:sync', { messages });
+      for (const message of arrived) if (message.type === 'received') this.toBrowsers(account, 'message:new', message);
+    });
+    this.events.on('conversations.stored', (account, fact) => this.toBrowsers(account, 'conversations:sync', fact));
+    this.events.on('message.statusChanged', (account, fact) => {
+      this.toBrowsers(account, 'message:status', fact);
+      // Sent again, it is offered again on the same connection too.
+      if (fact.status !== 'failed') return;
+      for (const phone of this.connections.of(account.id).phones) phone.offered.delete(fact.tempId ?? fact.messageId);
+    });
+    this.events.on('message.sent', (account, fact) => this.toBrowsers(account, 'message:sent', fact));
+    this.events.on('message.deleted', (account, { messageId, by }) => {
+      this.toBrowsers(account, 'message:deleted', { messageId }, by);
+      if (by !== undefined) this.toPhones(account, 'delete:message', { messageId });
+    });
+    this.events.on('message.queued', (account, { message, by }) => {
+      this.toBrowsers(account, 'messages:sync', { messages: [message] }, by);
+      for (const phone of this.connections.of(account.id).phones)
+        if (phone.afterBacklog === undefined) this.offer(phone, message);
+        else phone.afterBacklog.push(message);
+    });
+    this.events.on('conversation.read', (account, { conversationId, by }) => {
+      void this.attempt(this.tellCounts(account, by));
+      for (const phone of this.connections.of(account.id).phones) this.offerRead(phone, conversationId);
+    });
+  }
+
+  /** A phone came: it gets what waited for it. `replaced`: it was here all along, on an older connection. */
+  async phoneArrived(phone: Peer, replaced: boolean): Promise<void> {
+    const { account, phoneId } = phone.session!;
+    if (!replaced) this.toEveryBrowser(account, 'mobile:connected', { deviceId: phoneId, lastSeen: Date.now() });
+    phone.afterBacklog = [];
+    for (const conversationId of await this.conversations.readPending(account)) {
+      this.offerRead(phone, conversationId);
+      await phone.room();
+    }
+    for await (const message of this.outbox.queued(account)) {
+      if (!phone.socket.connected) return;
+      this.offer(phone, message);
+      await phone.room();
+    }
+    for (const message of phone.afterBacklog) this.offer(phone, message);
+    phone.afterBacklog = undefined;
+    if (this.syncWanted.delete(account.id)) phone.emit('request:sync', {});
+  }
+
+  phoneLeft(phone: Peer): void {
+    const { account, phoneId } = phone.session!;
+    if (this.connections.of(account.id).phones.size > 0) return;
+    this.toEveryBrowser(account, 'mobile:disconnected', { deviceId: phoneId, lastSeen: Date.now() });
+  }
+
+  /** A browser signed in: what is stored, whether the phone is there, and one request to the phone for the rest. */
+  async browserArrived(browser: Peer): Promise<void> {
+    const { account } = browser.session!;
+    this.requestSync(account);
+    await browser.whileHeld(async () => {
+      const { conversations, readUpTo } = await this.conversations.all(account);
+      if (conversations.length > 0) await browser.sendNow(encode('conversations:sync', { conversations }));
+      const messages = await this.inbox.latest(account, SNAPSHOT_MESSAGES, readUpTo);
+      for (let i = 0; i < messages.length; i += SNAPSHOT_PAGE)
+        await browser.sendNow(encode('messages:sync', { messages: messages.slice(i, i + SNAPSHOT_PAGE) }));
+    });
+  }
+
+  /** Tells a browser, once it is signed in, whether its phone is there. */
+  async tellPresence(browser: Peer): Promise<void> {
+    const { account, phoneId } = browser.session!;
+    const isHere = () => this.connections.of(account.id).phones.size > 0;
+    const here = isHere();
+    const lastSeen = here ? Date.now() : await this.lastSeen.ofPhone(account.id);
+    if (!here && isHere()) return; // it came meanwhile, and the browser was told so
+    browser.emit(here ? 'mobile:connected' : 'mobile:disconnected', { deviceId: phoneId, lastSeen });
+  }
+
+  /** False when the phone is away: it is asked when it is back. */
+  requestSync(account: AccountKey): boolean {
+    if (this.toPhones(account, 'request:sync', {})) return true;
+    this.syncWanted.add(account.id);
+    return false;
+  }
+
+  /** At least once: until the phone acknowledges it or reports a status, it is offered again on each new connection. */
+  private offer(phone: Peer, { id, phoneNumber, body }: Message): void {
+    if (phone.isLagging || phone.offered.has(id)) return;
+    phone.offered.add(id);
+    const account = phone.session!.account;
+    // No timeout: its timer would outlive the connection, and a late answer is as good. Existing phones never answer.
+    phone.socket.emit('send:message', { phoneNumber, message: body, tempId: id }, (reply?: { ok?: boolean }) => {
+      if (reply?.ok === true) void this.attempt(this.outbox.taken(account, id));
+    });
+    phone.keepBounded();
+  }
+
+  private offerRead(phone: Peer, conversationId: string): void {
+    if (phone.isLagging) return;
+    const account = phone.session!.account;
+    phone.socket.emit('mark:read', { conversationId }, (reply?: { ok?: boolean }) => {
+      if (reply?.ok === true) void this.attempt(this.conversations.readTaken(account, conversationId));
+    });
+    phone.keepBounded();
+  }
+
+  /** The counts changed by a browser, for the other ones: whole, because existing clients replace their list with it. */
+  private async tellCounts(account: AccountKey, by?: string): Promise<void> {
+    const others = [...this.connections.of(account.id).browsers].filter(
+      (other) => other.follower === undefined && other.id !== by,
+    );
+    if (others.length === 0) return;
+    const { conversations } = await this.conversations.all(account);
+    this.toBrowsers(account, 'conversations:sync', { conversations }, by);
+  }
+
+  /** What fails here is offered again on the phone's next connection. */
+  private async attempt(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.log.warn({ err: error }, 'something that is told again later could not be told or stored');
+    }
+  }
+
+  /** To the browsers that follow by events, but for the connection that caused it; encoded once for all. */
+  private toBrowsers(account: AccountKey, event: string, payload: unknown, except?: string): void {
+    let frame: string | undefined;
+    for (const browser of this.connections.of(account.id).browsers)
+      if (browser.follower === undefined && browser.id !== except) browser.send((frame ??= encode(event, payload)));
+  }
+
+  private toEveryBrowser(account: AccountKey, event: string, payload: unknown): void {
+    const frame = encode(event, payload);
+    for (const browser of this.connections.of(account.id).browsers) browser.send(frame);
+  }
+
+  private toPhones(account: AccountKey, event: string, payload: unknown): boolean {
+    const { phones } = this.connections.of(account.id);
+    for (const phone of phones) phone.emit(event, payload);
+    return phones.size > 0;
+  }
+}

@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+
+/**
+ * The one catalogue of errors: code → HTTP status and sentence. Codes are public API and never change their meaning;
+ * the sentences in quotes in docs/protocol.md are what existing clients look for.
+ */
+const catalogue = {
+  // Requests that do not fit
+  bad_request: [400, 'The request is not valid'],
+  malformed_json: [400, 'The body is not valid JSON'],
+  unknown_event: [400, 'Unknown event'],
+  invalid_payload: [400, 'The payload does not fit this event'],
+  invalid_string: [400, 'A text contains characters that cannot be stored'],
+  string_too_long: [400, 'A text is too long'],
+  batch_too_large: [400, 'Too many items in one batch'],
+  nesting_too_deep: [400, 'The payload is nested too deeply'],
+  payload_too_large: [413, 'The payload is too large'],
+  route_not_found: [404, 'Route not found'],
+  not_found: [404, 'Not found'],
+
+  // Who is asking
+  not_authenticated: [401, 'Not authenticated'],
+  authentication_failed: [401, 'Authentication failed'],
+  session_expired: [401, 'Session expired or revoked'],
+  device_not_registered: [401, 'Device not registered'],
+  device_token_required: [401, 'Authentication failed'],
+  already_authenticated: [409, 'This connection belongs to another device'],
+  registration_closed: [403, 'This server does not take new phones'],
+  invite_required: [403, 'This server takes new phones by invitation only'],
+  wrong_role: [403, 'This kind of device cannot do that'],
+
+  // Pairing
+  token_required: [400, 'Token is required'],
+  pairing_unknown: [404, 'Pairing not found'],
+  pairing_timeout: [408, 'Pairing timeout'],
+  pairing_used: [410, 'QR code already used'],
+  pairing_expired: [410, 'QR code expired'],
+  invalid_qr: [400, 'Invalid QR code'],
+
+  // Messages
+  message_not_found: [404, 'Message not found'],
+  conversation_not_found: [404, 'Conversation not found'],
+  temp_id_taken: [409, 'This tempId already names another message'],
+  valid_until_passed: [400, 'validUntil is in the past'],
+  phone_away: [409, 'Mobile device not connected'],
+
+  // Reading changes
+  cursor_expired: [410, 'The cursor is too old: start over from a snapshot'],
+  resume_required: [409, 'This connection is too slow to follow: connect again to resume'],
+  replaced: [409, 'A newer connection of this device took over'],
+  device_revoked: [401, 'This device was removed'],
+
+  // Load and faults
+  rate_limited: [429, 'Too many requests, try again later'],
+  busy: [503, 'The server is busy, try again shortly'],
+  unavailable: [503, 'The database is not available, try again shortly'],
+  stopping: [503, 'The server is stopping, connect again'],
+  rejected: [400, 'This row cannot be stored'],
+  internal: [500, 'Something went wrong'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** The body of every error, over REST and sockets alike (wire.md). */
+export interface ErrorBody {
+  success: false;
+  code: ErrorCode;
+  message: string;
+  error: string;
+  requestId: string;
+  /** Seconds after which trying again makes sense. */
+  retryAfter?: number;
+}
+
+export interface ErrorDetail {
+  /** Added to the catalogue's sentence: which field, which bound. Never content, numbers, names or tokens. */
+  detail?: string;
+  /** Seconds. */
+  retryAfter?: number;
+  cause?: unknown;
+}
+
+export class RelayError extends Error {
+  readonly status: number;
+  readonly retryAfter?: number;
+
+  constructor(
+    readonly code: ErrorCode,
+    { detail, retryAfter, cause }: ErrorDetail = {},
+  ) {
+    const [status, sentence] = catalogue[code];
+    super(detail ? `${sentence}: ${detail}` : sentence, { cause });
+    this.name = 'RelayError';
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+
+  toBody(requestId: string = randomUUID()): ErrorBody {
+    return {
+      success: false,
+      code: this.code,
+      message: this.message,
+      error: this.message,
+      requestId,
+      ...(this.retryAfter === undefined ? {} : { retryAfter: this.retryAfter }),
+    };
+  }
+}
+
+/** The way to fail: `throw relayError('pairing_expired')`. */
+export function relayError(code: ErrorCode, detail?: ErrorDetail): RelayError {
+  return new RelayError(code, detail);
+}

@@ -1,0 +1,180 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { ClientBase } from 'pg';
+import type { AccountKey } from '../changes/account-key.js';
+import { Changes } from '../changes/changes.js';
+import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import { splice } from '../changes/reader.js';
+import {
+  afterReading,
+  afterTelling,
+  toConversationRow,
+  UNTOLD,
+  type Conversation,
+  type ConversationColumns,
+  type ConversationContent,
+} from './conversation.js';
+
+/** `begin`: its first message shows that it exists. `tell`: the phone told of it. `read`: a browser read it all. */
+export type ConversationMutation =
+  | Mutation<'begin', { content: ConversationContent; numberIndex: Buffer }>
+  | Mutation<
+      'tell',
+      { content: ConversationContent; numberIndex: Buffer; told: Pick<Conversation, 'lastMessageTime' | 'unreadCount'> }
+    >
+  | Mutation<'read', null>
+  | Mutation<'delete', null>;
+
+interface Stored extends ConversationColumns {
+  seq: number;
+  deleted: boolean;
+  content: Buffer | null;
+  numberIndex: Buffer | null;
+  /** The time of its newest message. */
+  newest: number;
+}
+
+type Write = { item: Numbered; next: Stored };
+
+@Injectable()
+export class ConversationKind implements Kind, OnModuleInit {
+  readonly name = 'conversation';
+
+  constructor(private readonly changes: Changes) {}
+
+  onModuleInit(): void {
+    this.changes.register(this);
+  }
+
+  async write(client: ClientBase, items: Numbered[]): Promise<Written> {
+    const stored = await find(client, items);
+    const changed: ChangedRow[] = [];
+    const writes: Write[] = [];
+    const outcomes = items.map((item, i): Outcome => {
+      const old = stored[i];
+      const next = apply(item.mutation as ConversationMutation, old);
+      if (next === undefined)
+        return old === undefined ? { result: 'missing' } : { result: 'duplicate', seq: old.seq, state: null };
+      writes.push({ item, next });
+      changed.push(toChange(item, next));
+      return { result: 'applied', seq: item.seq, state: null };
+    });
+    if (writes.length > 0) await upsert(client, writes);
+    return { outcomes, changed };
+  }
+
+  readonly table = 'conversations';
+  readonly fields = ['last_message_time::text', 'unread_count::text', 'counted_up_to::text', 'read_up_to::text'];
+
+  view({ id, content, fields }: StoredRow, account: AccountKey): string {
+    const [lastMessageTime, unreadCount, countedUpTo, readUpTo] = fields;
+    const head = `{"id":${JSON.stringify(id)},"lastMessageTime":${lastMessageTime},"unreadCount":${unreadCount},"countedUpTo":${countedUpTo},"readUpTo":${readUpTo}}`;
+    return splice(head, account.open('conversation', id, content!));
+  }
+}
+
+interface FoundColumns {
+  place: string;
+  seq: string;
+  deleted: boolean;
+  content: Buffer | null;
+  number_index: Buffer | null;
+  last_message_time: string;
+  unread_count: number;
+  counted_up_to: string;
+  read_up_to: string;
+  read_pending: boolean;
+  newest: string | null;
+}
+
+/** The stored rows of these mutations, each in its place. */
+async function find(client: ClientBase, items: Numbered[]): Promise<(Stored | undefined)[]> {
+  const { rows } = await client.query<FoundColumns>({
+    name: 'conversation-find',
+    text: `SELECT i.place, c.* FROM unnest($1::uuid[], $2::text[], $3::boolean[]) WITH ORDINALITY AS i(account_id, id, newest, place)
+           CROSS JOIN LATERAL (
+             SELECT c.*, CASE WHEN i.newest THEN (
+               -- By the phone's clock alone: a reply may be stamped before what a browser wrote by ours.
+               SELECT max(m.timestamp) FROM messages m
+               WHERE m.account_id = c.account_id AND m.conversation_id = c.id AND m.origin IS NULL) END AS newest
+             FROM conversations c WHERE c.account_id = i.account_id AND c.id = i.id LIMIT 1) c`,
+    values: [
+      items.map((i) => i.mutation.account.id),
+      items.map((i) => i.mutation.id),
+      items.map((i) => i.mutation.op === 'read'),
+    ],
+  });
+  const found = new Array<Stored | undefined>(items.length).fill(undefined);
+  for (const row of rows)
+    found[Number(row.place) - 1] = {
+      seq: Number(row.seq),
+      deleted: row.deleted,
+      content: row.content,
+      numberIndex: row.number_index,
+      lastMessageTime: Number(row.last_message_time),
+      unreadCount: row.unread_count,
+      countedUpTo: Number(row.counted_up_to),
+      readUpTo: Number(row.read_up_to),
+      readPending: row.read_pending,
+      newest: Number(row.newest ?? 0),
+    };
+  return found;
+}
+
+/** The row after the mutation, or undefined when it says nothing new. */
+function apply(mutation: ConversationMutation, old: Stored | undefined): Stored | undefined {
+  const { account, id } = mutation;
+  const current = old?.deleted === false ? old : undefined;
+  if (mutation.op === 'delete') return current && { ...current, deleted: true, content: null };
+  if (mutation.op === 'read') return current && { ...current, ...afterReading(current, current.newest) };
+
+  const { content, numberIndex } = mutation.row;
+  if (mutation.op === 'begin' && current !== undefined) return undefined;
+  const columns = mutation.op === 'tell' ? afterTelling(current ?? UNTOLD, mutation.row.told) : UNTOLD;
+  const text = JSON.stringify(content);
+  if (current !== undefined && account.open('conversation', id, current.content!) === text) {
+    const fields = ['lastMessageTime', 'unreadCount', 'countedUpTo', 'readPending'] as const;
+    if (fields.every((field) => current[field] === columns[field])) return undefined;
+  }
+  const sealed = account.seal('conversation', id, text);
+  return { ...columns, seq: 0, deleted: false, content: sealed, numberIndex, newest: 0 };
+}
+
+async function upsert(client: ClientBase, writes: Write[]): Promise<void> {
+  const of = <T>(field: (write: Write) => T) => writes.map(field);
+  await client.query({
+    name: 'conversation-upsert',
+    text: `INSERT INTO conversations (account_id, id, seq, at, deleted, content, number_index, last_message_time,
+             unread_count, counted_up_to, read_up_to, read_pending)
+           SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bytea[], $7::bytea[],
+             $8::bigint[], $9::int[], $10::bigint[], $11::bigint[], $12::boolean[])
+           -- The row was read under the account's lock, so what is written here is what follows from it.
+           ON CONFLICT (account_id, id) DO UPDATE SET seq = excluded.seq, at = excluded.at, deleted = excluded.deleted,
+             content = excluded.content, number_index = excluded.number_index, last_message_time = excluded.last_message_time,
+             unread_count = excluded.unread_count, counted_up_to = excluded.counted_up_to,
+             read_up_to = excluded.read_up_to, read_pending = excluded.read_pending`,
+    values: [
+      of((w) => w.item.mutation.account.id),
+      of((w) => w.item.mutation.id),
+      of((w) => w.item.seq),
+      of((w) => w.item.mutation.at),
+      of((w) => w.next.deleted),
+      of((w) => w.next.content),
+      of((w) => w.next.numberIndex),
+      of((w) => w.next.lastMessageTime),
+      of((w) => w.next.unreadCount),
+      of((w) => w.next.countedUpTo),
+      of((w) => w.next.readUpTo),
+      of((w) => w.next.readPending),
+    ],
+  });
+}
+
+function toChange(item: Numbered, next: Stored): ChangedRow {
+  const { account, id, at } = item.mutation;
+  const row = () => {
+    if (next.content === null) return null;
+    const content = JSON.parse(account.open('conversation', id, next.content)) as ConversationContent;
+    return JSON.stringify(toConversationRow(id, next, content));
+  };
+  return { account: account.id, seq: item.seq, kind: 'conversation', id, at, row };
+}

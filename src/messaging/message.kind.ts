@@ -1,0 +1,291 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { ClientBase } from 'pg';
+import type { AccountKey } from '../changes/account-key.js';
+import { Changes } from '../changes/changes.js';
+import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import { splice } from '../changes/reader.js';
+import {
+  movesForward,
+  toMessage,
+  type Message,
+  type MessageColumns,
+  type MessageContent,
+  type MessageStatus,
+  type MessageType,
+} from './message.js';
+
+/** A whole message: `put` by the phone, `send` by a browser. A second one of the same id changes no content. */
+export interface MessageRow extends MessageColumns {
+  content: MessageContent;
+  sealed: Buffer;
+}
+
+/** What may happen to a stored message; each field is optional. */
+export interface MessagePatch {
+  status?: MessageColumns['status'];
+  read?: true;
+  phoneMessageId?: string;
+  conversationId?: string;
+  /** Queue a failed one again, until then. */
+  requeueUntil?: number;
+  /** Fail it if it still waits and its time was over by then: decided under the lock, as the phone may just take it. */
+  expireAt?: number;
+  remove?: true;
+}
+
+/** The message as it stands; null once it is deleted. `before` is null for one that this mutation brought. */
+export interface MessageState {
+  message: Message | null;
+  before: Pick<MessageColumns, 'status' | 'read'> | null;
+  /** The browser that wrote it. */
+  origin: string | null;
+  /** The phone's own id of it, once it is known. */
+  phoneMessageId: string | null;
+}
+
+export type MessageMutation = Mutation<'put' | 'send', MessageRow> | Mutation<'patch', MessagePatch>;
+
+interface Stored extends MessageColumns {
+  seq: number;
+  deleted: boolean;
+  content: Buffer | null;
+}
+
+type Patched = { item: Numbered; stored: Stored; next: Stored };
+
+@Injectable()
+export class MessageKind implements Kind, OnModuleInit {
+  readonly name = 'message';
+
+  constructor(private readonly changes: Changes) {}
+
+  onModuleInit(): void {
+    this.changes.register(this);
+  }
+
+  async write(client: ClientBase, items: Numbered[]): Promise<Written<MessageState>> {
+    const changed: ChangedRow[] = [];
+    const outcomes = new Map<Numbered, Outcome<MessageState>>();
+
+    const whole = items.filter((item) => item.mutation.op !== 'patch') as Numbered<Mutation<string, MessageRow>>[];
+    const inserted = await insert(client, whole);
+    for (const item of whole) {
+      if (!inserted.has(`${item.mutation.account.id}:${item.seq}`)) continue;
+      const { account, id, row, at } = item.mutation;
+      const message = toMessage(id, row, row.content);
+      changed.push({ account: account.id, seq: item.seq, kind: 'message', id, at, row: () => JSON.stringify(message) });
+      outcomes.set(item, {
+        result: 'applied',
+        seq: item.seq,
+        state: { message, before: null, origin: row.origin, phoneMessageId: null },
+      });
+    }
+
+    const others = items.filter((item) => !outcomes.has(item));
+    const stored = await find(client, others);
+    const patched: Patched[] = [];
+    others.forEach((item, i) => {
+      const row = stored[i];
+      if (row === undefined) return outcomes.set(item, { result: 'missing' });
+      const next = row.deleted ? undefined : apply(row, patchOf(item.mutation as MessageMutation));
+      if (next === undefined) {
+        const result =
+          item.mutation.op === 'patch' && !sameStatus(row, item.mutation.row as MessagePatch) ? 'stale' : 'duplicate';
+        return outcomes.set(item, {
+          result: row.deleted ? 'stale' : result,
+          seq: row.seq,
+          state: stateOf(item, row, row),
+        });
+      }
+      patched.push({ item, stored: row, next });
+      outcomes.set(item, { result: 'applied', seq: item.seq, state: stateOf(item, row, next) });
+      changed.push(toChange(item, next));
+      return undefined;
+    });
+    if (patched.length > 0) await update(client, patched);
+
+    return { outcomes: items.map((item) => outcomes.get(item)!), changed };
+  }
+
+  readonly table = 'messages';
+  readonly fields = [
+    'conversation_id',
+    'timestamp::text',
+    'type::text',
+    'read::text',
+    'status::text',
+    'origin',
+    'valid_until::text',
+  ];
+
+  view({ id, content, fields }: StoredRow, account: AccountKey): string {
+    const [conversationId, timestamp, type, read, status, origin, validUntil] = fields;
+    const key = JSON.stringify(id);
+    let head = `{"id":${key},"conversationId":${JSON.stringify(conversationId)},"timestamp":${timestamp},"type":"${type}","read":${read}`;
+    if (status !== null) head += `,"status":"${status}"`;
+    if (origin !== null) head += `,"tempId":${key}`;
+    if (validUntil !== null) head += `,"validUntil":${validUntil}`;
+    return splice(`${head}}`, account.open('message', id, content!));
+  }
+}
+
+/** Stores those that are new; answers `account:seq` of each. */
+async function insert(client: ClientBase, items: Numbered<Mutation<string, MessageRow>>[]): Promise<Set<string>> {
+  if (items.length === 0) return new Set();
+  const of = <T>(field: (item: Numbered<Mutation<string, MessageRow>>) => T) => items.map(field);
+  // The sealed values go as one binary parameter and are cut apart there: an array of bytea would go as hex.
+  const sizes = of((item) => item.mutation.row.sealed.length);
+  let end = 0;
+  const starts = sizes.map((size) => (end += size) - size + 1);
+  const { rows } = await client.query<[string, string]>({
+    name: 'message-insert',
+    text: `INSERT INTO messages (account_id, id, seq, at, conversation_id, type, status, read, timestamp, origin, valid_until, content)
+           SELECT i.account_id, i.id, i.seq, i.at, i.conversation_id, i.type, i.status, i.read, i.timestamp, i.origin, i.valid_until,
+                  substring($12::bytea FROM i.start FOR i.size)
+           FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::message_type[], $7::message_status[],
+                       $8::boolean[], $9::bigint[], $10::text[], $11::bigint[], $13::int[], $14::int[])
+             AS i(account_id, id, seq, at, conversation_id, type, status, read, timestamp, origin, valid_until, start, size)
+           -- A message is written once: the same id again is a retry or a re-sync, and goes the way of a patch.
+           ON CONFLICT (account_id, id) DO NOTHING
+           RETURNING account_id, seq`,
+    values: [
+      of((i) => i.mutation.account.id),
+      of((i) => i.mutation.id),
+      of((i) => i.seq),
+      of((i) => i.mutation.at),
+      of((i) => i.mutation.row.conversationId),
+      of((i) => i.mutation.row.type),
+      of((i) => i.mutation.row.status),
+      of((i) => i.mutation.row.read),
+      of((i) => i.mutation.row.timestamp),
+      of((i) => i.mutation.row.origin),
+      of((i) => i.mutation.row.validUntil),
+      Buffer.concat(of((i) => i.mutation.row.sealed)),
+      starts,
+      sizes,
+    ],
+    rowMode: 'array',
+  } as never);
+  return new Set(rows.map(([account, seq]) => `${account}:${seq}`));
+}
+
+interface FoundColumns {
+  place: string;
+  seq: string;
+  deleted: boolean;
+  conversation_id: string;
+  type: MessageType;
+  status: MessageStatus | null;
+  read: boolean;
+  timestamp: string;
+  phone_message_id: string | null;
+  origin: string | null;
+  valid_until: string | null;
+  content: Buffer | null;
+}
+
+/** The stored rows of these mutations, each in its place. */
+async function find(client: ClientBase, items: Numbered[]): Promise<(Stored | undefined)[]> {
+  const found = new Array<Stored | undefined>(items.length).fill(undefined);
+  if (items.length === 0) return found;
+  const { rows } = await client.query<FoundColumns>({
+    name: 'message-find',
+    // LATERAL with LIMIT 1 walks the key once a row; a plain join got a bad cached plan.
+    text: `SELECT i.place, m.* FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS i(account_id, id, place)
+           CROSS JOIN LATERAL (
+             SELECT seq, deleted, conversation_id, type, status, read, timestamp, phone_message_id, origin, valid_until, content
+             FROM messages m WHERE m.account_id = i.account_id AND m.id = i.id LIMIT 1) m`,
+    values: [items.map((i) => i.mutation.account.id), items.map((i) => i.mutation.id)],
+  });
+  for (const row of rows)
+    found[Number(row.place) - 1] = {
+      seq: Number(row.seq),
+      deleted: row.deleted,
+      conversationId: row.conversation_id,
+      type: row.type,
+      status: row.status,
+      read: row.read,
+      timestamp: Number(row.timestamp),
+      phoneMessageId: row.phone_message_id,
+      origin: row.origin,
+      validUntil: row.valid_until === null ? null : Number(row.valid_until),
+      content: row.content,
+    };
+  return found;
+}
+
+async function update(client: ClientBase, patched: Patched[]): Promise<void> {
+  const of = <T>(field: (p: Patched) => T) => patched.map(field);
+  await client.query({
+    name: 'message-update',
+    text: `UPDATE messages m SET seq = i.seq, at = i.at, status = i.status, read = i.read, conversation_id = i.conversation_id,
+             phone_message_id = i.phone_message_id, valid_until = i.valid_until, deleted = i.deleted,
+             content = CASE WHEN i.deleted THEN NULL ELSE m.content END
+           FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::message_status[], $6::boolean[], $7::text[],
+                       $8::text[], $9::bigint[], $10::boolean[])
+             AS i(account_id, id, seq, at, status, read, conversation_id, phone_message_id, valid_until, deleted)
+           WHERE m.account_id = i.account_id AND m.id = i.id`,
+    values: [
+      of((p) => p.item.mutation.account.id),
+      of((p) => p.item.mutation.id),
+      of((p) => p.item.seq),
+      of((p) => p.item.mutation.at),
+      of((p) => p.next.status),
+      of((p) => p.next.read),
+      of((p) => p.next.conversationId),
+      of((p) => p.next.phoneMessageId),
+      of((p) => p.next.validUntil),
+      of((p) => p.next.deleted),
+    ],
+  });
+}
+
+/** A whole message that is known already says no more than its status and whether it was read. */
+function patchOf(mutation: MessageMutation): MessagePatch {
+  if (mutation.op === 'patch') return mutation.row;
+  if (mutation.op === 'send') return {};
+  return { status: mutation.row.status, ...(mutation.row.read ? { read: true } : {}) };
+}
+
+/** The row after the patch, or undefined when the patch says nothing new. */
+function apply(row: Stored, patch: MessagePatch): Stored | undefined {
+  if (patch.remove) {
+    // A queued message that is deleted is not to be sent any more.
+    const status =
+      row.status !== null && movesForward(row.status, 'cancelled') && row.origin ? 'cancelled' : row.status;
+    return { ...row, deleted: true, status, content: null };
+  }
+  const next = { ...row };
+  if (patch.status && movesForward(row.status, patch.status)) next.status = patch.status;
+  if (patch.expireAt !== undefined && row.status === 'queued' && (row.validUntil ?? 0) <= patch.expireAt)
+    next.status = 'failed';
+  if (patch.requeueUntil !== undefined && row.status === 'failed') {
+    next.status = 'queued';
+    next.validUntil = patch.requeueUntil;
+  }
+  if (patch.read) next.read = true;
+  if (patch.phoneMessageId !== undefined) next.phoneMessageId ??= patch.phoneMessageId;
+  if (patch.conversationId !== undefined) next.conversationId = patch.conversationId;
+  const fields = ['status', 'read', 'validUntil', 'phoneMessageId', 'conversationId'] as const;
+  return fields.some((field) => next[field] !== row[field]) ? next : undefined;
+}
+
+function sameStatus(row: Stored, patch: MessagePatch): boolean {
+  return patch.status === undefined || patch.status === row.status;
+}
+
+function stateOf(item: Numbered, before: Stored, now: Stored): MessageState {
+  const { origin, phoneMessageId } = now;
+  return { message: viewOf(item, now), before: { status: before.status, read: before.read }, origin, phoneMessageId };
+}
+
+function viewOf({ mutation: { account, id } }: Numbered, row: Stored): Message | null {
+  if (row.deleted || row.content === null) return null;
+  return toMessage(id, row, JSON.parse(account.open('message', id, row.content)) as MessageContent);
+}
+
+function toChange(item: Numbered, next: Stored): ChangedRow {
+  const { account, id, at } = item.mutation;
+  const row = () => (next.deleted ? null : JSON.stringify(viewOf(item, next)));
+  return { account: account.id, seq: item.seq, kind: 'message', id, at, row };
+}

@@ -1,0 +1,75 @@
+import type { MessageStatus, MessageType } from '../generated/prisma/enums.js';
+
+export type { MessageStatus, MessageType };
+
+/** A message as clients see it (wire.md, section A; `tempId` and `validUntil` of those that a browser wrote). */
+export interface Message {
+  id: string;
+  conversationId: string;
+  phoneNumber: string;
+  body: string;
+  /** ms since 1970, the phone's clock (the server's for one a browser wrote). */
+  timestamp: number;
+  type: MessageType;
+  status?: MessageStatus;
+  read: boolean;
+  tempId?: string;
+  validUntil?: number;
+}
+
+/** What of a message is stored in the clear. */
+export interface MessageColumns {
+  conversationId: string;
+  type: MessageType;
+  status: MessageStatus | null;
+  read: boolean;
+  timestamp: number;
+  phoneMessageId: string | null;
+  /** The browser that wrote it; null for the phone's own. */
+  origin: string | null;
+  validUntil: number | null;
+}
+
+/** What of a message is sealed. */
+export interface MessageContent {
+  phoneNumber: string;
+  body: string;
+}
+
+export function toMessage(id: string, columns: MessageColumns, content: MessageContent): Message {
+  const { conversationId, type, status, read, timestamp, origin, validUntil } = columns;
+  return {
+    id,
+    conversationId,
+    timestamp,
+    type,
+    read,
+    ...(status === null ? {} : { status }),
+    ...(origin === null ? {} : { tempId: id }),
+    ...(validUntil === null ? {} : { validUntil }),
+    phoneNumber: content.phoneNumber,
+    body: content.body,
+  };
+}
+
+const ORDER: Record<MessageStatus, number> = {
+  queued: 0,
+  sending: 1,
+  sent: 2,
+  delivered: 3,
+  read: 4,
+  failed: 5,
+  cancelled: 5,
+};
+
+/**
+ * Whether a delivery may move from one status to the other: only forward; failed and cancelled end it, and neither
+ * undoes a delivery that was seen to happen.
+ */
+export function movesForward(from: MessageStatus | null, to: MessageStatus): boolean {
+  if (from === null) return true;
+  if (from === 'failed' || from === 'cancelled') return false;
+  if (to === 'failed') return ORDER[from] < ORDER.delivered;
+  if (to === 'cancelled') return ORDER[from] < ORDER.sent;
+  return ORDER[to] > ORDER[from];
+}

@@ -1,0 +1,25 @@
+import { ApiProperty } from '@nestjs/swagger';
+
+export class AboutDto {
+  @ApiProperty({ enum: [true] }) success!: true;
+  @ApiProperty() message!: string;
+  @ApiProperty() version!: string;
+  @ApiProperty({ format: 'date-time' }) timestamp!: string;
+}
+
+export class AliveDto {
+  @ApiProperty({ enum: ['ok'] }) status!: 'ok';
+}
+
+class QueueDto {
+  @ApiProperty({ description: 'Whether it takes more' }) ok!: boolean;
+  @ApiProperty({ description: 'Writes that wait to be committed' }) rows!: number;
+  @ApiProperty() bytes!: number;
+}
+
+export class ReadinessDto {
+  @ApiProperty() ready!: boolean;
+  @ApiProperty({ description: 'Whether the database answers' }) database!: boolean;
+  @ApiProperty({ description: 'Whether it has the schema of this version' }) migrations!: boolean;
+  @ApiProperty() queue!: QueueDto;
+}

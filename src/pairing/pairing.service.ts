@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { AccountKeys } from '../changes/account-keys.js';
+import { Database } from '../database/database.js';
+import { ENV, type BootEnv } from '../env.js';
+import { relayError } from '../errors.js';
+import type { Pairing as PairingRow } from '../generated/prisma/client.js';
+import { LOG, type Log } from '../log.js';
+import { Metrics } from '../metrics.js';
+import { Devices } from '../sessions/devices.service.js';
+import { Limits } from '../sessions/limits.js';
+import type { Session } from '../sessions/session.js';
+import { hashToken, Tokens } from '../sessions/tokens.js';
+import { Waiters } from './waiters.js';
+
+const PURGE_EVERY_MS = 3_600_000;
+/** How long an ended pairing still answers "already used" rather than "never issued". */
+const KEEP_ENDED_MS = 86_400_000;
+
+export interface Paired {
+  sessionToken: string;
+  /** The phone's id. */
+  deviceId: string;
+  /** The browser's own id. */
+  sessionId: string;
+  /** ms since 1970 */
+  expiresAt: number;
+}
+
+/**
+ * How a browser gets its session. The browser asks for a QR code and waits; a registered phone scans it and claims the
+ * pairing; whoever waits with the token is answered. A pairing is a row, known by the hash of its token, claimed once,
+ * before it expires on our clock. Claim and wait may come in either order, and the server may restart in between.
+ */
+@Injectable()
+export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
+  private readonly waiters: Waiters;
+  private purging: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly database: Database,
+    private readonly accounts: AccountKeys,
+    private readonly devices: Devices,
+    private readonly tokens: Tokens,
+    private readonly limits: Limits,
+    private readonly metrics: Metrics,
+    @Inject(ENV) private readonly env: BootEnv,
+    @Inject(LOG) private readonly log: Log,
+  ) {
+    this.waiters = new Waiters(metrics);
+  }
+
+  onModuleInit(): void {
+    this.purging = setInterval(() => void this.purge(), PURGE_EVERY_MS).unref();
+  }
+
+  beforeApplicationShutdown(): Promise<void> {
+    clearInterval(this.purging);
+    return this.waiters.stop();
+  }
+
+  /** `url` is where the phone finds this server. */
+  async create(address: string, url: string): Promise<{ token: string; qrData: string; expiresIn: number }> {
+    await this.limits.qrCode(address);
+    const token = randomUUID();
+    const timestamp = Date.now();
+    const expiresIn = this.env.pairingTtlMs;
+    const expiresAt = new Date(timestamp + expiresIn);
+    await this.database.prisma.pairing.create({ data: { tokenHash: hashToken(token), expiresAt } });
+    this.metrics.pairings.inc({ outcome: 'offered' });
+    return { token, qrData: JSON.stringify({ token, timestamp, expiresIn, url }), expiresIn };
+  }
+
+  /** A registered phone scanned a QR code. What the code says of its own age does not count. */
+  async claim(phone: Session, qrData: string, deviceId: string, address: string): Promise<void> {
+    if (phone.kind !== 'phone' || deviceId !== phone.phoneId) throw relayError('authentication_failed');
+    const token = tokenIn(qrData);
+    if (token === undefined) throw await this.refuse(address);
+
+    const tokenHash = hashToken(token);
+    const browserId = randomUUID();
+    const now = new Date();
+    const { count } = await this.database.prisma.pairing.updateMany({
+      where: { tokenHash, claimedAt: null, expiresAt: { gt: now } },
+      data: { claimedAt: now, accountId: phone.account.id, phoneId: phone.phoneId, browserId },
+    });
+    if (count === 0) {
+      const row = await this.database.prisma.pairing.findUnique({ where: { tokenHash } });
+      if (row === null) throw await this.refuse(address);
+      this.metrics.pairings.inc({ outcome: row.claimedAt ? 'used' : 'expired' });
+      throw relayError(row.claimedAt ? 'pairing_used' : 'pairing_expired');
+    }
+    this.metrics.pairings.inc({ outcome: 'claimed' });
+    try {
+      await this.admit(phone, browserId, now);
+    } finally {
+      // Claimed is claimed: who collects it admits the browser again, should that have failed.
+      this.waiters.wake(key(tokenHash));
+    }
+  }
+
+  /**
+   * Resolves with the session once a phone has claimed the pairing; every waiter of one token gets the same session.
+   * Holds nothing but memory while it waits. Once an answer was handed over whole, later polls get `pairing_used`.
+   */
+  async wait(token: string | undefined, address: string, response: ServerResponse, name?: string): Promise<Paired> {
+    if (!token) throw relayError('token_required');
+    const tokenHash = hashToken(token);
+    // First in line, then look: a claim in between is not missed.
+    const waiter = this.waiters.join(key(tokenHash), response);
+    try {
+      const row = await this.find(tokenHash);
+      if (row === null) {
+        await this.limits.wrongToken(address);
+        throw relayError('pairing_unknown');
+      }
+      if (row.collectedAt !== null) throw relayError('pairing_used');
+      if (row.claimedAt === null) await waiter.over(row.expiresAt);
+      const now = await this.find(tokenHash);
+      if (now?.claimedAt == null) throw relayError('pairing_timeout');
+      const paired = await this.collect(now, name);
+      response.once('finish', () => void this.collected(tokenHash, response));
+      return paired;
+    } finally {
+      waiter.leave();
+    }
+  }
+
+  private async collect(row: PairingRow, name?: string): Promise<Paired> {
+    const account = await this.accounts.find(row.accountId!);
+    if (account === undefined) throw relayError('pairing_unknown');
+    const expiresAt = row.claimedAt!.getTime() + this.env.sessionTtlMs;
+    const session: Session = { account, kind: 'browser', deviceId: row.browserId!, phoneId: row.phoneId!, expiresAt };
+    // The server may have died between claim and admission; admitting twice is once.
+    await this.admit(session, row.browserId!, row.claimedAt!);
+    if (name) await this.devices.rename(session, session.deviceId, name);
+    return { sessionToken: this.tokens.sign(session), deviceId: row.phoneId!, sessionId: row.browserId!, expiresAt };
+  }
+
+  private admit({ account, phoneId }: Session, browserId: string, claimedAt: Date): Promise<void> {
+    return this.devices.admitBrowser(
+      account,
+      browserId,
+      phoneId,
+      new Date(claimedAt.getTime() + this.env.sessionTtlMs),
+    );
+  }
+
+  /** An answer that went into a dead connection was not collected: a repeated poll gets it. */
+  private async collected(tokenHash: Uint8Array<ArrayBuffer>, response: ServerResponse): Promise<void> {
+    if (response.destroyed || response.socket?.destroyed) return;
+    try {
+      const where = { tokenHash, collectedAt: null };
+      await this.database.prisma.pairing.updateMany({ where, data: { collectedAt: new Date() } });
+      this.metrics.pairings.inc({ outcome: 'collected' });
+    } catch (error) {
+      this.log.warn({ err: error }, 'a collected pairing could not be marked');
+    }
+  }
+
+  private find(tokenHash: Uint8Array<ArrayBuffer>): Promise<PairingRow | null> {
+    return this.database.prisma.pairing.findUnique({ where: { tokenHash } });
+  }
+
+  /** Guesses at tokens are counted. */
+  private async refuse(address: string): Promise<Error> {
+    this.metrics.pairings.inc({ outcome: 'invalid' });
+    await this.limits.wrongToken(address);
+    return relayError('invalid_qr');
+  }
+
+  private async purge(): Promise<void> {
+    const where = { expiresAt: { lt: new Date(Date.now() - KEEP_ENDED_MS) } };
+    await this.database.prisma.pairing.deleteMany({ where }).catch((error: unknown) => {
+      this.log.warn({ err: error }, 'old pairings could not be removed');
+    });
+  }
+}
+
+function key(tokenHash: Buffer): string {
+  return tokenHash.toString('base64');
+}
+
+/** The token of a QR code's JSON; undefined for anything else. */
+function tokenIn(qrData: string): string | undefined {
+  try {
+    const { token } = JSON.parse(qrData) as { token?: unknown };
+    return typeof token === 'string' && token !== '' ? token : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { EnvError, parseEnv } from '../src/env.js';
+
+const DATABASE_URL = 'postgresql://pairline:pw@db.example.org:5432/pairline';
+const JWT_SECRET = 'yR4cM1pA0sVd8tQ2kZ7wE5nB3xU6hJ9f';
+const ENCRYPTION_KEY = Buffer.from(Array.from({ length: 32 }, (_, i) => (i * 37 + 11) % 256)).toString('base64');
+
+function problemsOf(source: Record<string, string>): string[] {
+  try {
+    parseEnv(source);
+  } catch (error) {
+    if (error instanceof EnvError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('settings', () => {
+  test('an empty environment gives a server on port 3000 with a database of its own', () => {
+    const env = parseEnv({});
+    expect(env).toMatchObject({
+      production: false,
+      host: '0.0.0.0',
+      port: 3000,
+      dataDir: './data',
+      corsOrigin: false,
+      logLevel: 'info',
+      migrateOnStart: true,
+      pairingTtlMs: 300_000,
+      sessionTtlMs: 30 * 86_400_000,
+      registration: 'open',
+      allowTokenlessPhones: false,
+      trustProxy: false,
+      messageTtlMs: 24 * 3_600_000,
+    });
+    expect(env.databaseUrl).toBeUndefined();
+    expect(env.jwtSecret).toBeUndefined();
+    expect(env.encryptionKey).toBeUndefined();
+  });
+
+  test('blank values are the same as none', () => {
+    expect(parseEnv({ PORT: '', JWT_SECRET: ' ', ENCRYPTION_KEY: '', DATABASE_URL: '' })).toEqual(parseEnv({}));
+  });
+
+  test('all wrong settings are refused together, each in a sentence that names its variable', () => {
+    const wrong = {
+      PORT: '70000',
+      PUBLIC_URL: 'sms.example.org',
+      DATABASE_URL: 'mysql://localhost/pairline',
+      JWT_SECRET: 'short',
+      ENCRYPTION_KEY: 'AAAA',
+      CORS_ORIGIN: 'https://app.example.org/path',
+      LOG_LEVEL: 'loud',
+      MIGRATE_ON_START: 'perhaps',
+      PAIRING_TTL_SECONDS: '0',
+      SESSION_TTL_DAYS: '1.5',
+      REGISTRATION: 'everyone',
+      ALLOW_TOKENLESS_PHONES: 'maybe',
+      MAX_BATCH: '-1',
+      TRUST_PROXY: 'everyone',
+      DATABASE_WAIT_SECONDS: '1h',
+    };
+    const problems = problemsOf(wrong);
+    expect(problems.map((sentence) => sentence.split(' ')[0]).sort()).toEqual(Object.keys(wrong).sort());
+    for (const sentence of problems) expect(sentence).toMatch(/^[A-Z_]+ must .+[.)]$/);
+  });
+
+  test('a refused secret or database address is never repeated', () => {
+    const problems = problemsOf({ JWT_SECRET: 'hunter2', ENCRYPTION_KEY: 'hunter2', DATABASE_URL: 'hunter2' });
+    expect(problems).toHaveLength(3);
+    expect(problems.join()).not.toContain('hunter2');
+  });
+
+  test.each([
+    'secret',
+    'changeme',
+    'your-secret-key-change-this-in-production',
+    'default_jwt_secret_for_development_only',
+    'my-super-secret-jwt-key-for-this-app-0123456789',
+    'your-256-bit-secret-abcdefghijklmnopqrstuvwxyz',
+    'super-secret-abcdefghijklmnopqrstuvwxyz-0123456',
+    'PleaseChangeMe-abcdefghijklmnopqrstuvwxyz012345',
+    'abcdefghijklmnopqrstuvwxyz-change-me-0123456789',
+    'change_this_abcdefghijklmnopqrstuvwxyz012345678',
+    'abcdefghijklmnop-secret-key-0123456789-qrstuvwx',
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',
+    '123412341234123412341234123412341234123412341234',
+  ])('JWT_SECRET=%s is a known default and refused', (JWT_SECRET) => {
+    expect(problemsOf({ JWT_SECRET })).toEqual([expect.stringContaining('JWT_SECRET')]);
+  });
+
+  test('a key of 32 equal bytes is refused', () => {
+    expect(problemsOf({ ENCRYPTION_KEY: '00'.repeat(32) })).toEqual([expect.stringContaining('ENCRYPTION_KEY')]);
+  });
+
+  test('a key is read from base64 and from hex', () => {
+    const hex = Buffer.from(ENCRYPTION_KEY, 'base64').toString('hex');
+    expect(parseEnv({ ENCRYPTION_KEY }).encryptionKey).toEqual(parseEnv({ ENCRYPTION_KEY: hex }).encryptionKey);
+  });
+
+  test('production with an outside database insists on both secrets', () => {
+    const problems = problemsOf({ NODE_ENV: 'production', DATABASE_URL });
+    expect(problems).toEqual([expect.stringMatching(/^JWT_SECRET /), expect.stringMatching(/^ENCRYPTION_KEY /)]);
+    expect(problemsOf({ NODE_ENV: 'production', DATABASE_URL, JWT_SECRET, ENCRYPTION_KEY })).toEqual([]);
+  });
+
+  test('production with the embedded database generates them', () => {
+    expect(problemsOf({ NODE_ENV: 'production' })).toEqual([]);
+  });
+
+  test('registration by invitation needs an invitation', () => {
+    expect(problemsOf({ REGISTRATION: 'invite' })).toEqual([expect.stringContaining('INVITE_TOKEN')]);
+    expect(problemsOf({ REGISTRATION: 'invite', INVITE_TOKEN: 'welcome-home' })).toEqual([]);
+  });
+
+  test('CORS_ORIGIN is any, a list or none', () => {
+    expect(parseEnv({ CORS_ORIGIN: '*' }).corsOrigin).toBe(true);
+    expect(parseEnv({ CORS_ORIGIN: 'https://a.example.org/, http://localhost:5173' }).corsOrigin).toEqual([
+      'https://a.example.org',
+      'http://localhost:5173',
+    ]);
+  });
+
+  test.each([
+    ['true', true],
+    ['FALSE', false],
+    ['0', 0],
+    ['2', 2],
+    ['loopback', 'loopback'],
+    ['loopback, linklocal, uniquelocal', 'loopback, linklocal, uniquelocal'],
+    ['10.0.0.1', '10.0.0.1'],
+    ['10.0.0.0/8,192.168.0.0/255.255.0.0', '10.0.0.0/8,192.168.0.0/255.255.0.0'],
+    ['::1, fd00::/8', '::1, fd00::/8'],
+  ])('TRUST_PROXY=%s is taken', (TRUST_PROXY, trustProxy) => {
+    expect(parseEnv({ TRUST_PROXY }).trustProxy).toBe(trustProxy);
+  });
+
+  test.each([
+    'yes',
+    'nginx',
+    '10.0.0',
+    '10.0.0.0/33',
+    '-1',
+    '1.5',
+    '1000',
+    'loopback,',
+    '::1/129',
+    'all',
+    '10.0.0.1 10.0.0.2',
+  ])('TRUST_PROXY=%s is refused', (TRUST_PROXY) => {
+    expect(problemsOf({ TRUST_PROXY })).toEqual([expect.stringMatching(/^TRUST_PROXY must be true, false, .+\.$/)]);
+  });
+
+  test('PUBLIC_URL loses its last slash', () => {
+    expect(parseEnv({ PUBLIC_URL: 'https://sms.example.org/' }).publicUrl).toBe('https://sms.example.org');
+  });
+
+  test('.env.example has one line for every setting, and none that does not exist', () => {
+    const read = new Set<string>();
+    parseEnv(new Proxy({}, { get: (_, name) => void read.add(String(name)) }));
+
+    const [ours = ''] = readFileSync('.env.example', 'utf8').split('# --- Only for compose.yaml');
+    const lines = [...ours.matchAll(/^#([A-Z_]+)=\S* # (.+)$/gm)].map((match) => match[1]);
+    expect(lines.sort()).toEqual([...read].sort());
+  });
+
+  test('the values in .env.example are the defaults, or are valid examples', () => {
+    const [ours = ''] = readFileSync('.env.example', 'utf8').split('# --- Only for compose.yaml');
+    const values = Object.fromEntries(
+      [...ours.matchAll(/^#([A-Z_]+)=(\S*)/gm)].map(([, name, value]) => [name, value]),
+    );
+    const examples = { NODE_ENV: '', PUBLIC_URL: '', CORS_ORIGIN: '', DATABASE_URL: '' };
+    expect(problemsOf({ ...values, NODE_ENV: '' })).toEqual([]);
+    expect(parseEnv({ ...values, ...examples })).toEqual(parseEnv({}));
+  });
+});

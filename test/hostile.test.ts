@@ -1,0 +1,672 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { relayError, type ErrorCode } from '../src/errors.js';
+import { browser, call, Client, generateQr, message, pair, phone, type PhoneClient } from './support/clients.js';
+import {
+  events,
+  frames,
+  jsonTexts,
+  rawAbandoned,
+  rawAnswered,
+  requests,
+  TEN_MB,
+  texts,
+  values,
+} from './support/nasty.js';
+import { createTestDatabase, type TestDatabase } from './support/postgres.js';
+import { abandon, exchange, RawWebSocket, repliesIn, request, type RawReply, type RawRequest } from './support/raw.js';
+import { TestServer } from './support/server.js';
+import { runTypeScript, type TypeScriptProcess } from './support/spawn.js';
+
+// The server runs in a process of its own, so that a fault in it cannot hide in the one that tests.
+
+const SEED = 20_260_101;
+const UNLIMITED = {
+  LIMIT_REGISTRATIONS_PER_HOUR: '0',
+  LIMIT_QR_CODES_PER_MINUTE: '0',
+  LIMIT_WRONG_TOKENS_PER_MINUTE: '0',
+  LIMIT_SENDS_PER_MINUTE: '0',
+  MAX_UNAUTHENTICATED_PER_ADDRESS: '100000',
+  MAX_UNAUTHENTICATED_BYTES: '16384',
+  DATABASE_CONNECTIONS: '5',
+};
+
+let database: TestDatabase;
+let server: TypeScriptProcess;
+let url: string;
+let alongside: Alongside;
+let attacker: PhoneClient;
+/** A session token of the attacker's own. */
+let attackerToken: string;
+/** The device token of a phone of the attacker's that raw connections sign in as. */
+let rawPhoneToken: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  server = runTypeScript('test/support/watched-server.ts', {
+    env: { ...UNLIMITED, DATABASE_URL: database.url, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn' },
+  });
+  const ready = await server.line((line) => line.startsWith('Pairline is ready'));
+  url = `http://127.0.0.1:${/:(\d+)$/.exec(ready)![1]}`;
+  alongside = await Alongside.start();
+  attacker = await phone(url);
+  attackerToken = await pair(url, attacker);
+  const rawPhone = await phone(url);
+  rawPhoneToken = rawPhone.deviceToken;
+  rawPhone.close();
+});
+
+afterAll(async () => {
+  attacker?.close();
+  alongside?.stop();
+  await server?.end();
+  await database?.drop();
+});
+
+/** A pair that just works, while all of this goes on. */
+class Alongside {
+  private sent = 0;
+  private readonly under: Promise<unknown>[] = [];
+
+  private constructor(
+    private readonly handset: PhoneClient,
+    private readonly web: Client,
+  ) {}
+
+  static async start(): Promise<Alongside> {
+    const handset = await phone(url);
+    return new Alongside(handset, await browser(url, await pair(url, handset)));
+  }
+
+  /** One message each way, not waited for. */
+  beat(): void {
+    const body = `alongside ${this.sent++}`;
+    const text = message({ id: body, body });
+    this.under.push(
+      this.handset.send('mobile:messages', { messages: [text] }),
+      this.web.send('web:send-message', { phoneNumber: '+15550100', message: `back ${body}`, tempId: `back ${body}` }),
+    );
+  }
+
+  async nothingIsLost(): Promise<void> {
+    this.beat();
+    for (const ack of await Promise.all(this.under.splice(0))) expect(ack).toMatchObject({ ok: true });
+    const all = Array.from({ length: this.sent }, (_, i) => `alongside ${i}`);
+    await this.web.next('message:new', ({ body }) => body === all.at(-1));
+    await this.handset.next('send:message', ({ message: text }) => text === `back ${all.at(-1)}`);
+    expect(this.web.all('message:new').map(({ body }) => body as string)).toEqual(all);
+    expect(this.handset.all('send:message').map((sent) => sent.message as string)).toEqual(all.map((b) => `back ${b}`));
+  }
+
+  stop(): void {
+    this.handset.close();
+    this.web.close();
+  }
+}
+
+/** The server is the one that was started, has had no fault, and serves. */
+async function serverIsWell(): Promise<void> {
+  await alongside.nothingIsLost();
+  expect(faults()).toEqual([]);
+  expect(server.child.exitCode).toBeNull();
+  expect((await call(url, '/readyz')).status).toBe(200);
+}
+
+/** What nobody caught, and what ended as `internal`, since this was asked last. */
+function faults(): string[] {
+  const output = server.output();
+  const lines = output.slice(told).split('\n');
+  told = output.length;
+  return lines.filter((line) => line.startsWith('FAULT') || /"level":[56]0/.test(line));
+}
+let told = 0;
+
+/** Bytes that the server holds on to: the least of a few looks, since what has just ended is let go of a little later. */
+async function memory(): Promise<number> {
+  const looks: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await call(url, '/healthz');
+    const number = server.output().split('\nMEMORY ').length;
+    server.child.kill('SIGUSR2');
+    const line = await server.line((text) => text.startsWith(`MEMORY ${number} `));
+    looks.push(Number(line.split(' ')[2]));
+  }
+  return Math.min(...looks);
+}
+
+function expectErrorBody(body: Record<string, unknown>): void {
+  const { code } = body;
+  // Throws for what is not in the catalogue.
+  const told = relayError(code as ErrorCode);
+  expect(code).not.toBe('internal');
+  expect(body).toMatchObject({ success: false, message: expect.stringContaining(told.message), error: body.message });
+  expect(body.requestId).toMatch(/^[\w.-]{1,64}$/);
+}
+
+/** Engine.IO answers its own requests in its own words: `{code, message}`, or a sentence when it cannot upgrade. */
+function expectGoodReply(reply: RawReply, { method = 'GET', path }: RawRequest): void {
+  const { status, headers, body } = reply;
+  expect(status).toBeGreaterThanOrEqual(100);
+  expect(status).toBeLessThan(500);
+  if (status < 400 || method === 'HEAD') return;
+  // Without an id, it is a refusal of Node's parser: there was no request yet.
+  if (headers['x-request-id'] === undefined) {
+    if (!path.startsWith('/socket.io/')) expect(body).toBe('');
+    else if (body.startsWith('{')) expect(JSON.parse(body)).toHaveProperty('message');
+    return;
+  }
+  expect(headers['content-type']).toMatch(/^application\/json/);
+  const told = JSON.parse(body) as Record<string, unknown>;
+  expectErrorBody(told);
+  expect(relayError(told.code as ErrorCode).status).toBe(status);
+  expect(told.requestId).toBe(headers['x-request-id']);
+}
+
+async function sendRequest(wanted: RawRequest): Promise<void> {
+  const reply = await request(url, wanted);
+  if (reply !== undefined) expectGoodReply(reply, wanted);
+  // Who is refused in the middle of megabytes may find the connection reset before the answer was read.
+  else expect(wanted.path.startsWith('/socket.io/') || (wanted.body?.length ?? 0) > 1_000_000).toBe(true);
+}
+
+type Role = 'guest' | 'phone' | 'browser';
+
+/** A raw connection of the attacker, opened again whenever the server has had enough of it. */
+class Attack {
+  private socket: RawWebSocket | undefined;
+  private probes = 0;
+  private heard = 0;
+
+  constructor(private readonly role: Role) {}
+
+  /** Sends, and resolves once the server has dealt with it: answered what comes after, or hung up. */
+  async send(...wanted: (string | Buffer | Parameters<RawWebSocket['send']>[0])[]): Promise<void> {
+    const socket = await this.open();
+    for (const frame of wanted) socket.send(frame);
+    const id = 1_000_000 + this.probes++;
+    socket.send(`42${id}["no-such-event"]`);
+    const answer = await socket.next((text) => text.startsWith(`43${id}[`), this.heard);
+    const since = socket.messages.slice(this.heard);
+    this.heard = socket.messages.length;
+    for (const text of since) expectGoodFrame(text);
+    if (answer === undefined) this.close();
+  }
+
+  close(): void {
+    this.socket?.close();
+    this.socket = undefined;
+  }
+
+  private async open(): Promise<RawWebSocket> {
+    if (this.socket !== undefined && !this.socket.closed) return this.socket;
+    const socket = (await RawWebSocket.open(url))!;
+    const token = { guest: undefined, phone: rawPhoneToken, browser: attackerToken }[this.role];
+    socket.send(`40${JSON.stringify(token === undefined ? {} : { token })}`);
+    await socket.next((text) => text.startsWith('40'));
+    this.heard = socket.messages.length;
+    this.socket = socket;
+    return socket;
+  }
+}
+
+/** Whatever the server says of an error is said in the words of the catalogue. */
+function expectGoodFrame(text: string): void {
+  const packet = /^4[23](\d*)(\[.*)$/s.exec(text);
+  if (!packet) return;
+  const [first, second] = JSON.parse(packet[2]!) as [unknown, unknown];
+  if (text.startsWith('43') && (first as { ok?: unknown }).ok !== true)
+    expectErrorBody(first as Record<string, unknown>);
+  if (text.startsWith('42') && first === 'error') expectErrorBody(second as Record<string, unknown>);
+}
+
+const nastyValue = fc.oneof(fc.constantFrom(...values), fc.jsonValue(), fc.string({ unit: 'binary' }), fc.double());
+
+/** A right payload with one thing wrong somewhere in it. */
+const spoiled = (good: object): fc.Arbitrary<unknown> => {
+  const paths = pathsOf(good);
+  if (paths.length === 0) return nastyValue;
+  const replaced = fc.tuple(fc.constantFrom(...paths), nastyValue).map(([path, value]) => put(good, path, value));
+  const removed = fc.constantFrom(...paths).map((path) => put(good, path, undefined));
+  const added = fc
+    .tuple(fc.constantFrom('__proto__', 'constructor', 'toString', 'x', ''), nastyValue)
+    .map(([key, value]) => Object.defineProperty({ ...good }, key, { value, enumerable: true, configurable: true }));
+  return fc.oneof({ arbitrary: replaced, weight: 6 }, removed, added, fc.constant(good), nastyValue);
+};
+
+function pathsOf(value: unknown, path: string[] = []): string[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[...path, key], ...pathsOf(inner, [...path, key])]);
+}
+
+function put(value: unknown, [key, ...rest]: string[], replacement: unknown): unknown {
+  if (key === undefined) return replacement;
+  const inner = put((value as Record<string, unknown>)[key], rest, replacement);
+  if (Array.isArray(value)) return value.with(Number(key), inner);
+  return { ...(value as object), [key]: inner };
+}
+
+/** Text with a stretch of it gone, doubled or replaced. */
+const mangled = (text: string): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.nat(text.length),
+      fc.nat(8),
+      fc.oneof(fc.constant(''), fc.string({ maxLength: 8 }), fc.constantFrom(...texts)),
+    ) // prettier-ignore
+    .map(([at, size, middle]) => text.slice(0, at) + middle + text.slice(at + size));
+
+const eventFrame = fc.constantFrom(...Object.entries(events)).chain(([name, good]) =>
+  fc.tuple(spoiled(good), fc.constantFrom('42', '427', '420'), fc.boolean()).chain(([payload, type, mangle]) => {
+    const text = `${type}${JSON.stringify([name, payload]) ?? '[]'}`;
+    return mangle ? mangled(text) : fc.constant(text);
+  }),
+);
+const anyFrame = fc.oneof(
+  { arbitrary: eventFrame, weight: 10 },
+  fc.constantFrom(...Object.values(frames)),
+  fc.string({ maxLength: 40 }),
+  fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+  fc
+    .tuple(fc.constantFrom('40', '41', '42', '43', '44', '45', '46', '451-', '42/x,'), fc.json())
+    .map((p) => p.join('')),
+);
+
+const routes: [method: string, path: string][] = [
+  ['GET', '/api/auth/generate-qr'],
+  ['POST', '/api/auth/wait-pairing'],
+  ['POST', '/api/auth/verify'],
+  ['GET', '/api/devices'],
+  ['PATCH', '/api/devices/'],
+  ['DELETE', '/api/devices/'],
+  ['GET', '/api/changes'],
+  ['GET', '/api/snapshot'],
+  ['GET', '/'],
+  ['GET', '/docs/'],
+  ['GET', '/socket.io/'],
+  ['POST', '/socket.io/'],
+];
+const good = { token: 'a', sessionToken: 'a', name: 'a', deviceName: 'a' };
+const queryText = fc
+  .dictionary(
+    fc.constantFrom('after', 'limit', 'format', 'EIO', 'transport', 'sid', '__proto__', 'a[b]', 'after[]'),
+    fc.oneof(fc.constantFrom(...texts), fc.double().map(String), fc.constantFrom('png', '4', 'polling', '0', '1')),
+    { maxKeys: 4 },
+  )
+  .map((query) =>
+    Object.entries(query)
+      .map(([key, value]) => `${key}=${encodeURIComponent(value.toWellFormed()).slice(0, 2000)}`)
+      .join('&'),
+  );
+const anyRequest: fc.Arbitrary<RawRequest> = fc
+  .record({
+    route: fc.constantFrom(...routes),
+    tail: fc.oneof(fc.constant(''), fc.constantFrom(...texts).map((t) => encodeURIComponent(t.toWellFormed()).slice(0, 3000))), // prettier-ignore
+    query: queryText,
+    signedIn: fc.boolean(),
+    type: fc.constantFrom('application/json', 'application/json', 'application/json', 'text/plain', 'application/json; charset=latin1'), // prettier-ignore
+    encoding: fc.constantFrom(undefined, undefined, undefined, undefined, 'gzip', 'br', 'x'),
+    body: fc.oneof(
+      spoiled(good).map((value) => JSON.stringify(value) ?? ''),
+      fc.constantFrom(...jsonTexts),
+      fc.json(),
+      mangled(JSON.stringify(good)),
+    ),
+  })
+  .map(({ route: [method, path], tail, query, signedIn, type, encoding, body }) => ({
+    method,
+    path: `${path}${path.endsWith('/') ? tail : ''}?${query}`,
+    headers: {
+      ...(signedIn ? { Authorization: `Bearer ${attackerToken}` } : {}),
+      ...(method === 'GET' ? {} : { 'Content-Type': type }),
+      ...(method === 'GET' || encoding === undefined ? {} : { 'Content-Encoding': encoding }),
+    },
+    ...(method === 'GET' ? {} : { body: body.toWellFormed() }),
+  }));
+
+let runs = 0;
+async function attack<T>(
+  arbitrary: fc.Arbitrary<T>,
+  numRuns: number,
+  seconds: number,
+  run: (value: T) => Promise<void>,
+) {
+  await fc.assert(
+    fc.asyncProperty(arbitrary, async (value) => {
+      if (runs++ % 20 === 0) alongside.beat();
+      await run(value);
+      expect(faults()).toEqual([]);
+    }),
+    { numRuns, seed: SEED, interruptAfterTimeLimit: seconds * 1000, endOnFailure: false },
+  );
+  await serverIsWell();
+}
+
+test('every nasty request is refused or served, and refused in the one body', async () => {
+  for (const [name, wanted] of Object.entries(requests)) {
+    alongside.beat();
+    try {
+      await sendRequest(wanted);
+      expect(faults()).toEqual([]);
+    } catch (error) {
+      throw new Error(name, { cause: error });
+    }
+  }
+  await serverIsWell();
+});
+
+test('every nasty body is refused or taken by every route that takes one', async () => {
+  const paths = ['/api/auth/wait-pairing', '/api/auth/verify', '/api/devices/nobody'];
+  for (const path of paths)
+    for (const body of jsonTexts) {
+      const method = path.startsWith('/api/devices') ? 'PATCH' : 'POST';
+      const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${attackerToken}` };
+      try {
+        await sendRequest({ method, path, headers, body });
+        expect(faults()).toEqual([]);
+      } catch (error) {
+        throw new Error(`${path} ${body.slice(0, 80)}`, { cause: error });
+      }
+    }
+  await serverIsWell();
+});
+
+test('every oddity of HTTP itself is answered and over', async () => {
+  for (const [name, { bytes, methods }] of Object.entries(rawAnswered)) {
+    const replies = repliesIn(await exchange(url, bytes), methods);
+    try {
+      const path = String(bytes).split(' ')[1] ?? '';
+      for (const reply of replies) expectGoodReply(reply, { path, method: methods?.[replies.indexOf(reply)] });
+    } catch (error) {
+      throw new Error(name, { cause: error });
+    }
+  }
+  await serverIsWell();
+});
+
+test('a hundred pipelined requests get a hundred answers, in order', async () => {
+  const { bytes } = rawAnswered['a hundred requests at once']!;
+  const replies = repliesIn(await exchange(url, bytes));
+  expect(replies.map(({ status }) => status)).toEqual(Array.from({ length: 100 }, () => 200));
+});
+
+test('what is begun and left lying costs nothing', async () => {
+  for (let round = 0; round < 20; round++) await Promise.all(Object.values(rawAbandoned).map((b) => abandon(url, b)));
+  await serverIsWell();
+});
+
+test.each(['guest', 'phone', 'browser'] as const)(
+  'every nasty frame of a %s ends in an answer or a hang-up',
+  async (role) => {
+    const raw = new Attack(role);
+    for (const [name, frame] of Object.entries(frames)) {
+      try {
+        await raw.send(frame);
+        expect(faults()).toEqual([]);
+      } catch (error) {
+        throw new Error(name, { cause: error });
+      }
+    }
+    raw.close();
+    await serverIsWell();
+  },
+);
+
+test('every nasty frame before the connect ends in an answer or a hang-up', async () => {
+  for (const [name, frame] of Object.entries(frames)) {
+    const socket = (await RawWebSocket.open(url))!;
+    socket.send(frame);
+    socket.send('40');
+    socket.send('427["no-such-event"]');
+    try {
+      await socket.next((text) => text.startsWith('437'));
+      expect(faults()).toEqual([]);
+    } catch (error) {
+      throw new Error(name, { cause: error });
+    }
+    socket.close();
+  }
+  await serverIsWell();
+});
+
+test('3,000 random and spoiled frames of guests, phones and browsers do no harm', async () => {
+  const raw = { guest: new Attack('guest'), phone: new Attack('phone'), browser: new Attack('browser') };
+  const anyRole = fc.constantFrom<Role>('guest', 'phone', 'phone', 'browser', 'browser');
+  await attack(fc.tuple(anyRole, anyFrame), 3000, 25, ([role, frame]) => raw[role].send(frame));
+  for (const socket of Object.values(raw)) socket.close();
+}, 60_000);
+
+test('2,000 random and spoiled requests do no harm', async () => {
+  await attack(anyRequest, 2000, 20, sendRequest);
+}, 60_000);
+
+test('events out of order, doubled and from the wrong side do no harm', async () => {
+  const names = Object.entries(events).map(([name, payload]) => JSON.stringify([name, payload]));
+  const flurry = fc.array(fc.constantFrom(...names), { minLength: 1, maxLength: 30 });
+  const raw = { guest: new Attack('guest'), phone: new Attack('phone'), browser: new Attack('browser') };
+  await attack(fc.tuple(fc.constantFrom<Role>('guest', 'phone', 'browser'), flurry), 60, 10, async ([role, list]) => {
+    await raw[role].send(...list.map((event, i) => `42${i % 2 ? i : ''}${event}`));
+  });
+  for (const socket of Object.values(raw)) socket.close();
+});
+
+test('a phone may not do what a browser does, nor the other way round', async () => {
+  const web = await browser(url, attackerToken);
+  for (const [name, payload] of Object.entries(events)) {
+    if (name === 'mobile:register' || name === 'web:authenticate') continue;
+    const wrong = name.startsWith('web:') ? attacker : web;
+    expect(await wrong.send(name, payload)).toMatchObject({ ok: false, code: 'wrong_role' });
+  }
+  web.close();
+});
+
+test('a thousand events before signing in are refused, and the one who sends them is shown out', async () => {
+  const guest = (await RawWebSocket.open(url))!;
+  guest.send('40{}');
+  for (let i = 0; i < 1000; i++) guest.send(`42${i}["mobile:messages",{"messages":[]}]`);
+  await guest.next(() => false);
+  for (const text of guest.messages) expectGoodFrame(text);
+  expect(guest.messages.filter((text) => text.startsWith('43')).length).toBeLessThan(500);
+  await serverIsWell();
+});
+
+test('guests who begin a huge frame and never end it are shown out before it fills the memory', async () => {
+  const before = await memory();
+  const guests = await Promise.all(Array.from({ length: 40 }, () => RawWebSocket.open(url)));
+  for (const guest of guests) guest!.send({ data: Buffer.alloc(2_000_000), length: 4_000_000 });
+  await Promise.all(guests.map((guest) => guest!.next(() => false)));
+  expect(((await memory()) - before) / 1_048_576).toBeLessThan(8);
+  await serverIsWell();
+});
+
+test('a fraction of a millisecond in validUntil is let go', async () => {
+  const web = await browser(url, attackerToken);
+  const wanted = { phoneNumber: '+15550100', message: 'Hi', tempId: 'fraction', validUntil: Date.now() + 60_000.5 };
+  expect(await web.send('web:send-message', wanted)).toEqual({ ok: true, messageId: 'fraction', status: 'queued' });
+  web.close();
+});
+
+test('an invitation that is no text is none', async () => {
+  const closed = await TestServer.start({ registration: 'invite', inviteToken: 'welcome-home' });
+  for (const inviteToken of [5, {}, [], ['welcome-home'], true, null]) {
+    const client = new Client(closed.url, { auth: { inviteToken } });
+    expect(await client.send('mobile:register', { deviceId: 'd' })).toMatchObject({
+      ok: false,
+      code: 'invite_required',
+    });
+    client.close();
+  }
+  await closed.stop();
+});
+
+test('a text of ten megabytes ends the connection, whoever sends it', async () => {
+  for (const role of ['guest', 'phone', 'browser'] as const) {
+    const raw = new Attack(role);
+    await raw.send(`42["mobile:messages",{"messages":[{"body":"${'x'.repeat(TEN_MB)}"}]}]`);
+    raw.close();
+  }
+  await serverIsWell();
+});
+
+test('a phone that says it all in one huge binary is refused at once', async () => {
+  const raw = new Attack('phone');
+  await raw.send('451-["mobile:messages",{"_placeholder":true,"num":0}]', Buffer.alloc(4_000_000));
+  raw.close();
+  await serverIsWell();
+});
+
+test('a handshake with nonsense for a cursor is refused, and nothing more', async () => {
+  for (const after of [...values, '12', -5]) {
+    const socket = (await RawWebSocket.open(url))!;
+    socket.send(`40${JSON.stringify({ token: attackerToken, after })}`);
+    socket.send('427["no-such-event"]');
+    await socket.next((text) => text.startsWith('437'));
+    for (const text of socket.messages) expectGoodFrame(text);
+    expect(faults()).toEqual([]);
+    socket.close();
+  }
+  await serverIsWell();
+});
+
+test('Engine.IO over polling takes abuse as it takes use', async () => {
+  const path = '/socket.io/?EIO=4&transport=polling';
+  for (const body of [...Object.values(frames), '40\x1e40\x1e40', '\x1e'.repeat(5000), `4${'x'.repeat(TEN_MB)}`]) {
+    const opened = await request(url, { path });
+    const { sid } = JSON.parse(opened!.body.slice(1)) as { sid: string };
+    const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : body.data;
+    const at = `${path}&sid=${sid}`;
+    const reply = await request(url, {
+      method: 'POST',
+      path: at,
+      headers: { 'Content-Type': 'text/plain' },
+      body: text,
+    });
+    if (reply) expectGoodReply(reply, { path });
+    // Two polls at once, and one by a transport that it was not opened with.
+    const polls = [1, 2].map(() => request(url, { path: at }));
+    const other = await request(url, { path: `/socket.io/?EIO=4&transport=websocket&sid=${sid}` });
+    if (other) expectGoodReply(other, { path });
+    await request(url, { method: 'POST', path: at, body: '1' });
+    for (const poll of await Promise.all(polls)) if (poll) expectGoodReply(poll, { path });
+  }
+  await serverIsWell();
+}, 60_000);
+
+test('handshakes left half-way, and upgrades of sessions that are not there, do no harm', async () => {
+  const opened = (await request(url, { path: '/socket.io/?EIO=4&transport=polling' }))!;
+  const { sid } = JSON.parse(opened.body.slice(1)) as { sid: string };
+  for (const query of [`sid=${sid}`, 'sid=nobody', 'sid=__proto__', `sid=${sid}`]) {
+    const socket = await RawWebSocket.open(url, `/socket.io/?EIO=4&transport=websocket&${query}`);
+    socket?.send('2probe');
+    socket?.close();
+  }
+  const waiting = await Promise.all(Array.from({ length: 50 }, () => RawWebSocket.open(url)));
+  for (const socket of waiting) socket!.close();
+  await serverIsWell();
+});
+
+test('five thousand pings and as many acks of nothing leave the connection as it was', async () => {
+  const raw = new Attack('phone');
+  await raw.send(...Array.from({ length: 5000 }, () => ({ data: 'ping', opcode: 9 })));
+  await raw.send(...Array.from({ length: 5000 }, (_, i) => `43${i}[{"ok":true}]`));
+  raw.close();
+  await serverIsWell();
+});
+
+test('an id of 255 characters is stored and found; one of 256 is refused', async () => {
+  const web = await browser(url, attackerToken);
+  for (const letter of ['x', 'é', '☃', "'", '%', '\\', '$']) {
+    const id = letter.repeat(255);
+    const stored = message({ id, conversationId: id, body: id });
+    expect(await attacker.send('mobile:messages', { messages: [stored] })).toMatchObject({ ok: true, new: 1 });
+    expect(await web.next('message:new', (got) => got.id === id)).toEqual(stored);
+    expect(await web.send('web:mark-read', { conversationId: id })).toMatchObject({ ok: true });
+    const tooLong = { messages: [message({ id: `${id}x` })] };
+    expect(await attacker.send('mobile:messages', tooLong)).toMatchObject({ ok: false, code: 'string_too_long' });
+  }
+  web.close();
+});
+
+test('texts that look like SQL, formats or markup come back letter for letter', async () => {
+  const web = await browser(url, attackerToken);
+  for (const text of texts.filter((text) => text.length > 0 && text.length < 256 && text.isWellFormed())) {
+    const id = text.includes('\0') ? `${texts.indexOf(text)}` : text;
+    const sent = message({ id: `s:${id}`.slice(0, 255), conversationId: id, body: text, phoneNumber: text });
+    if (!sent.id.isWellFormed()) continue;
+    expect(await attacker.send('mobile:messages', { messages: [sent] })).toMatchObject({ ok: true });
+    expect(await web.next('message:new', (got) => got.id === sent.id)).toEqual(sent);
+  }
+  web.close();
+});
+
+test('a phone whose name is nasty is listed, renamed and removed like any other', async () => {
+  for (const name of texts.filter((text) => text.length > 0 && text.length <= 128)) {
+    const client = new Client(url);
+    const ack = await client.send('mobile:register', { deviceId: name, deviceName: name });
+    if (!ack.ok) {
+      // Empty, not to be stored, or taken in an earlier test.
+      expect(ack.code).toMatch(/^(invalid_string|device_token_required)$/);
+      client.close();
+      continue;
+    }
+    const token = ack.deviceToken as string;
+    const { body } = await call(url, '/api/devices', { token });
+    expect(body.devices).toMatchObject([{ id: name, name }]);
+    // An address cannot hold "." and ".." as names: they mean folders there.
+    const path = `/api/devices/${encodeURIComponent(name)}`;
+    const renamed = await call(url, path, { token, method: 'PATCH', body: { name: 'plain' } });
+    if (!/^\.+$/.test(name)) expect(renamed.status).toBe(200);
+    client.close();
+  }
+  await serverIsWell();
+});
+
+test('a rename to nothing is refused', async () => {
+  const { body } = await call(url, '/api/devices', { token: attackerToken });
+  const path = `/api/devices/${body.devices[1].id}`;
+  for (const wrong of [[], [{ name: 'x' }], {}, { name: null }, { name: '' }, { name: 5 }, { name: 'x'.repeat(201) }]) {
+    const reply = await call(url, path, { token: attackerToken, method: 'PATCH', body: wrong });
+    expect([wrong, reply.status, reply.body.code]).toEqual([wrong, 400, 'bad_request']);
+  }
+});
+
+test('a client that asks without end and never reads is let go of, and holds no memory', async () => {
+  const before = await memory();
+  const greedy = (await RawWebSocket.open(url))!;
+  greedy.send(`40${JSON.stringify({ token: rawPhoneToken })}`);
+  await greedy.next((text) => text.startsWith('40'));
+  greedy.pause();
+  for (let round = 0; round < 100; round++) {
+    for (let i = 0; i < 2000; i++) greedy.send(`42${i}["${i}"]`);
+    await call(url, '/healthz');
+  }
+  expect(((await memory()) - before) / 1_048_576).toBeLessThan(24);
+  greedy.close();
+  await serverIsWell();
+}, 60_000);
+
+test('after all of it the memory is back near where it was, and a new pair works', async () => {
+  // What is kept on purpose (caches, compiled code) is there from the first round on.
+  const flood = async () => {
+    for (let i = 0; i < 40; i++) {
+      const raw = new Attack('phone');
+      await raw.send(...Object.values(frames).slice(0, 30));
+      raw.close();
+      await sendRequest(requests['ten megabytes']!);
+      await generateQr(url);
+    }
+  };
+  await flood();
+  const before = await memory();
+  await flood();
+  await flood();
+  expect(((await memory()) - before) / 1_048_576).toBeLessThan(8);
+
+  const handset = await phone(url);
+  const web = await browser(url, await pair(url, handset));
+  const sent = message();
+  await handset.send('mobile:messages', { messages: [sent] });
+  expect(await web.next('message:new')).toEqual(sent);
+  handset.close();
+  web.close();
+  await serverIsWell();
+}, 60_000);

@@ -1,0 +1,57 @@
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface TypeScriptProcess {
+  child: ChildProcess;
+  /** The first line of its output, from the start on, for which `wanted` is true; rejects if it ends before. */
+  line(wanted: (line: string) => boolean): Promise<string>;
+  /** Everything it has written so far. */
+  output(): string;
+  /** Its exit code, or the signal that ended it. */
+  exited: Promise<number | string>;
+  /** Sends a signal and waits for the end. */
+  end(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+/** Runs a TypeScript file of the project in a Node process of its own: `runTypeScript('src/main.ts', { env })`. */
+export function runTypeScript(file: string, options: SpawnOptions = {}): TypeScriptProcess {
+  const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', file], {
+    cwd: PROJECT,
+    ...options,
+    // NODE_OPTIONS would bring Jest's flags along.
+    env: { ...process.env, NODE_OPTIONS: '', ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  const waiting = new Set<(line: string) => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      for (const told of waiting) told(line);
+    });
+  }
+  const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+
+  const line = async (wanted: (line: string) => boolean) => {
+    const earlier = lines.find(wanted);
+    if (earlier !== undefined) return earlier;
+    return new Promise<string>((found, failed) => {
+      const told = (next: string) => {
+        if (!wanted(next)) return;
+        waiting.delete(told);
+        found(next);
+      };
+      waiting.add(told);
+      void exited.then((code) => failed(new Error(`${file} ended (${code}): ${lines.slice(-20).join('\n')}`)));
+    });
+  };
+  const end = (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal);
+    return exited;
+  };
+  return { child, line, output: () => lines.join('\n'), exited, end };
+}

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
 import { findPostgres } from '../src/database/postgres-binaries.js';
 import { POSTGRES_ENV, claimFolder, fromInside, openFolder } from '../src/database/postgres-folder.js';
-import { call, phone, waitPairing, generateQr } from './support/clients.js';
+import { browser, call, follower, generateQr, pair, phone, waitPairing } from './support/clients.js';
 import { cleanUp, later, listeningLog, temporaryDatabase, temporaryFolder } from './support/database.js';
 import { Household, Tally } from './support/load.js';
 import { runTypeScript } from './support/spawn.js';
@@ -214,13 +214,21 @@ test('while Postgres is away callers are told so, nothing acknowledged is lost, 
 test('an outage of Postgres ends neither connections that wait nor their wait', async () => {
   const postgres = await OwnPostgres.create();
   const { url } = await start({ DATABASE_URL: postgres.url });
-  const tally = new Tally();
-  const household = await Household.start(url, tally);
-  later(() => household.close());
-  await household.connect(url);
-  await household.caughtUp(url);
-  const { cursor } = household.replica;
-  const poll = call(url, `/api/changes?after=${cursor}&wait=60`, { token: household.token });
+  const before = await phone(url);
+  const token = await pair(url, before);
+  before.close();
+  const web = await browser(url, token);
+  later(() => web.close());
+  await web.next('mobile:disconnected');
+  expect(await web.send('web:request-sync')).toMatchObject({ code: 'phone_away' });
+  const handset = await phone(url, before);
+  later(() => handset.close());
+  // The last thing that a phone which comes back is told: from here on it only waits.
+  await handset.next('request:sync');
+  const following = follower(url, token);
+  later(() => following.close());
+  const { cursor } = await following.next<{ cursor: number }>('changes');
+  const poll = call(url, `/api/changes?after=${cursor}&wait=60`, { token });
   const qr = await generateQr(url);
   const pairing = waitPairing(url, qr.token);
   while (!/pairline_long_polls\{what="pairing"\} 1/.test((await call<string>(url, '/metrics')).body));
@@ -230,11 +238,11 @@ test('an outage of Postgres ends neither connections that wait nor their wait', 
   await postgres.start();
   await answers(url, '/readyz', 200);
 
-  const { handset } = household;
-  expect(handset.socket.connected && household.following.socket.connected).toBe(true);
-  expect(await handset.send('mobile:scan-qr', { qrData: qr.qrData, deviceId: handset.deviceId })).toMatchObject({ ok: true }); // prettier-ignore
+  for (const client of [handset, following]) expect(client.all('disconnect')).toEqual([]);
+  const { deviceId } = handset;
+  expect(await handset.send('mobile:scan-qr', { qrData: qr.qrData, deviceId })).toMatchObject({ ok: true });
   expect((await pairing).status).toBe(200);
-  expect((await poll).body.changes).toMatchObject([{ kind: 'device', op: 'put' }]);
-  await household.caughtUp(url);
-  expect(household.replica.faults).toEqual([]);
+  const linked = [{ kind: 'device', op: 'put', seq: cursor + 1 }];
+  expect((await poll).body.changes).toMatchObject(linked);
+  expect(await following.next('changes', (page) => page.cursor > cursor)).toMatchObject({ changes: linked });
 });

@@ -7,6 +7,8 @@ const rows = [
   ['pairing', 'messaging', 'sync', 'files'],
   ['delivery', 'outbound', 'phones', 'ops'],
 ];
+// The packages beside the server, each with those it may import.
+const packages = [['protocol'], ['client', 'protocol'], ['web', 'client', 'protocol'], ['phone', 'client', 'protocol']];
 // Files right in src/: these wire everything; all others (env, errors, metrics) are the ground that every room stands on.
 const app = '^src/(app\\.[^/]+|main|rotate-key)\\.ts$';
 const room = (names) => `^src/(${names.join('|')})/`;
@@ -50,11 +52,21 @@ export default {
     },
     {
       name: 'src-stands-alone',
-      comment: 'The server never needs its tests, benchmarks, demo or scripts.',
+      comment: 'The server never needs its tests, benchmarks, demo or scripts, nor what stands at its ends.',
       severity: 'error',
       from: { path: '^src/' },
-      to: { path: '^(test|bench|demo|scripts)/' },
+      to: { path: '^(test|bench|demo|scripts|client|web|phone)/' },
     },
+    ...packages.map(([name, ...mayImport]) => ({
+      name: `${name}-is-a-package`,
+      comment: `${name}/ may import only: ${mayImport.join(', ') || 'nothing'} and what its package.json names.`,
+      severity: 'error',
+      from: { path: `^${name}/` },
+      to: {
+        path: `^(src|test|bench|demo|scripts|${packages.map(([other]) => other).join('|')})/`,
+        pathNot: `^(${[name, ...mayImport].join('|')})/`,
+      },
+    })),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'no-orphans',

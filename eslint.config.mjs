@@ -15,11 +15,14 @@ export default defineConfig(
 
   // TypeScript, with types.
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
-      // One program for everything in tsconfig.json; faster here than the project service.
-      parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname },
+      // One program for each of these; faster here than the project service.
+      parserOptions: {
+        project: ['.', 'protocol', 'client', 'phone', 'web'].map((folder) => `./${folder}/tsconfig.json`),
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',

@@ -2,43 +2,27 @@
 // npm run dev (--watch)    rebuilds and restarts on every change
 // npm run rotate-key       builds when something changed, then re-wraps the account keys
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, watchFile, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, watchFile } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildWhenNeeded, findTool, parts } from './parts.mjs';
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'));
 if (existsSync('.env')) process.loadEnvFile('.env'); // What the environment already says wins.
 
-const STAMP = 'dist/.built'; // Its time is the last whole build without errors.
-const entry = process.argv.includes('--rotate-key') ? 'dist/rotate-key.js' : 'dist/main.js';
+const rotating = process.argv.includes('--rotate-key');
+const entry = rotating ? 'dist/rotate-key.js' : 'dist/main.js';
 
 if (process.argv.includes('--watch')) watch();
 else {
-  if (needsBuild()) build();
+  for (const part of rotating ? [parts.server] : [parts.server, parts.web]) {
+    const problem = buildWhenNeeded(part);
+    if (problem !== undefined) stop(problem);
+  }
   // In this same process, so that Ctrl-C and SIGTERM reach the server itself.
   followNpm();
   process.setSourceMapsEnabled(true);
   await import(`../${entry}`);
-}
-
-function needsBuild() {
-  // An installation without sources or dev dependencies runs what it was given.
-  if (existsSync(entry) && (!existsSync('src') || findTool('@nestjs/cli/bin/nest.js') === undefined)) return false;
-  if (!existsSync(entry)) return true;
-  const sources = ['src', 'prisma/schema.prisma', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
-  return newest(sources) > changedAt(STAMP);
-}
-
-function build() {
-  const nest = findTool('@nestjs/cli/bin/nest.js');
-  if (nest === undefined) stop('The server is not built, and its build tools are not installed: run `npm ci` first.');
-  console.log('Building the server …');
-  for (const command of [['scripts/generate.mjs'], [nest, 'build']]) {
-    const { status } = spawnSync(process.execPath, command, { stdio: ['ignore', 'inherit', 'inherit'] });
-    if (status !== 0) stop('The build failed; see above.');
-  }
-  writeFileSync(STAMP, '');
 }
 
 function watch() {
@@ -48,7 +32,11 @@ function watch() {
   watchFile('prisma/schema.prisma', { interval: 500 }, generate);
 
   const typescript = findTool('typescript/bin/tsc');
-  if (typescript === undefined) stop('The build tools are not installed: run `npm ci` first.');
+  const vite = findTool(parts.web.tool);
+  if (typescript === undefined || vite === undefined) stop('The build tools are not installed: run `npm ci` first.');
+  const page = spawn(process.execPath, [vite, 'build', 'web', '--watch', '--logLevel', 'warn'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const compiler = spawn(
     process.execPath,
     [typescript, '-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput'],
@@ -65,6 +53,7 @@ function watch() {
   });
   process.on('exit', () => {
     compiler.kill();
+    page.kill();
     server?.kill();
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
@@ -104,29 +93,6 @@ function followNpm() {
     process.kill(process.pid, 'SIGTERM');
   }, 500);
   timer.unref();
-}
-
-function findTool(path) {
-  try {
-    return createRequire(import.meta.url).resolve(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function changedAt(path) {
-  return existsSync(path) ? statSync(path).mtimeMs : 0;
-}
-
-/** The newest change below these paths; folders count too, so that a deleted file is noticed. */
-function newest(paths) {
-  let latest = 0;
-  for (const path of paths) {
-    latest = Math.max(latest, changedAt(path));
-    if (existsSync(path) && statSync(path).isDirectory())
-      latest = Math.max(latest, newest(readdirSync(path).map((name) => join(path, name))));
-  }
-  return latest;
 }
 
 function stop(sentence) {

@@ -26,6 +26,11 @@ export async function resolve(specifier, context, next) {
     const source = new URL(specifier.replace(/\.js$/, '.ts'), context.parentURL);
     if (existsSync(source)) return { url: source.href, format: 'module', shortCircuit: true };
   }
+  const own = /^@pairline\/(protocol|client)(?:\/(\w+))?$/.exec(specifier);
+  if (own !== null) {
+    const source = new URL(`../../${own[1]}/src/${own[2] ?? 'index'}.ts`, import.meta.url);
+    return { url: source.href, format: 'module', shortCircuit: true };
+  }
   return next(specifier, context);
 }
 

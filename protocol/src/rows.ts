@@ -1,0 +1,102 @@
+// Rows as the native door tells them (docs/protocol.md, section F). Times are ms since 1970. A `string` marked
+// "sealed" holds an envelope (envelope.ts) when it comes from a native client, and plain text otherwise.
+
+/** A change of one row of the account. `row` is there unless the row is gone. */
+export type Change = ChangeOf<'conversation', ConversationRow> | ChangeOf<'message', MessageRow> | ChangeOf<'device', DeviceRow> | ChangeOf<'state', StateRow>; // prettier-ignore
+
+interface ChangeOf<Kind extends string, Row> {
+  /** The account's number of the change: unique, and in the order in which changes happened. */
+  seq: number;
+  kind: Kind;
+  id: string;
+  op: 'put' | 'delete';
+  at: number;
+  row?: Row;
+}
+
+/** What `GET /api/changes` and the event `changes` carry. */
+export interface ChangesPage {
+  changes: Change[];
+  /** What to pass as `after` next. */
+  cursor: number;
+  /** Absent on the event. */
+  more?: boolean;
+}
+
+/** What `GET /api/snapshot` answers: pass `next` as `after` until `more` is false, then follow from `cursor`. */
+export interface SnapshotPage {
+  changes: Change[];
+  cursor: number;
+  next: number;
+  more: boolean;
+}
+
+export interface ConversationRow {
+  id: string;
+  /** The other side's number; an alias of it (envelope.ts) from a native client. */
+  phoneNumber: string;
+  /** Sealed: `SealedConversation`. */
+  contactName?: string;
+  /** As the phone told it; native clients leave it empty. */
+  lastMessage?: string;
+  lastMessageTime: number;
+  /** Unread messages up to `countedUpTo`; later unread ones count besides. */
+  unreadCount: number;
+  countedUpTo: number;
+  /** Every message up to here was read in a browser. */
+  readUpTo: number;
+}
+
+export type MessageStatus = 'queued' | 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'cancelled';
+
+export interface MessageRow {
+  id: string;
+  conversationId: string;
+  /** As in `ConversationRow`. */
+  phoneNumber: string;
+  /** Sealed: `SealedMessage`. */
+  body: string;
+  timestamp: number;
+  type: 'sent' | 'received';
+  status?: MessageStatus;
+  read: boolean;
+  /** The id a browser gave a message that it wrote. */
+  tempId?: string;
+  /** Until when the phone may take a queued message. */
+  validUntil?: number;
+}
+
+export interface DeviceRow {
+  id: string;
+  kind: 'phone' | 'browser';
+  name: string;
+  model?: string;
+  /** For a browser: the phone of its session. */
+  pairedWith?: string;
+  createdAt: number;
+}
+
+/** A value that devices of an account share under a name. The server does not look into it. */
+export interface StateRow {
+  id: string;
+  value: unknown;
+}
+
+/** A device as `GET /api/devices` lists it. */
+export interface ListedDevice extends Omit<DeviceRow, 'pairedWith'> {
+  lastSeen: number;
+  /** Whether it is the one that asks. */
+  current: boolean;
+}
+
+/** The body of every error, and with `ok: false` every negative acknowledgement. */
+export interface ErrorBody {
+  success: false;
+  /** Stable, snake_case; docs/protocol.md lists them. */
+  code: string;
+  message: string;
+  error: string;
+  requestId: string;
+  /** Seconds. */
+  retryAfter?: number;
+}

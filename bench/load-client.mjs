@@ -242,7 +242,7 @@ const operations = {
   },
 
   /** Browsers send, phones answer 'sent' at once; a round is over when the browser sees that. */
-  async sends({ group, seconds, warmup, inFlight, watched }) {
+  async sends({ group, seconds, warmup, inFlight, native, watched }) {
     const pairs = groups.get(group);
     let rounds = 0;
     let acks = 0;
@@ -281,7 +281,8 @@ const operations = {
         let at = start + 1;
         while (at < end && buffer[at] !== 0x5b) at++;
         if (buffer[start] !== 0x32 || !startsWith(buffer, SEND, at)) return;
-        if (at > start + 1) outgoing.push(frame(`43${buffer.toString('latin1', start + 1, at)}[{"ok":true}]`));
+        if (native && at > start + 1)
+          outgoing.push(frame(`43${buffer.toString('latin1', start + 1, at)}[{"ok":true}]`));
         outgoing.push(answer.build({ n: digits(buffer, idAt(buffer, TEMP_ID, at), 12) }));
       };
       pair.phone.onRead = () => {

@@ -1,4 +1,4 @@
-import type { ClientBase } from 'pg';
+import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 import type { AccountKey } from './account-key.js';
 
 /**
@@ -32,6 +32,21 @@ export type Outcome<State = unknown> =
 export interface Numbered<M extends Mutation = Mutation> {
   mutation: M;
   seq: number;
+  /** How many of its account come after it in the batch: the account's number then less this is `seq`. */
+  later: number;
+}
+
+/**
+ * A share of a batch as statements that go to Postgres in one write with all else of their transaction. `seq` of the items
+ * is not known while they are made: a statement takes it from the account's row, which holds the batch's last number.
+ */
+export interface Planned {
+  queries: QueryConfig[];
+  /**
+   * Once all are answered and committed, and the items have their `seq`: what became of each. Undefined for those that
+   * these statements could not decide: they changed nothing, and go through `write` next.
+   */
+  read(results: QueryResult[]): { outcomes: (Outcome | undefined)[]; changed: ChangedRow[] };
 }
 
 /** A row that a batch changed, to be told to whoever follows the account. */
@@ -76,6 +91,8 @@ export interface Kind {
    * No two mutations of one call name the same row.
    */
   write(client: ClientBase, items: Numbered[]): Promise<Written>;
+  /** The quick way, for a batch that is all of this kind. */
+  plan?(items: Numbered[]): Planned;
   /** Its table, with columns account_id, id, seq, at, deleted, content. */
   readonly table: string;
   /** SQL of its own plain columns, at most PAGE_FIELDS, each cast to text. */

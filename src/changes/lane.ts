@@ -4,7 +4,7 @@ import { relayError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import type { Chunk, Feed } from './feed.js';
-import type { Kind, Mutation, Numbered, Outcome } from './kind.js';
+import type { ChangedRow, Kind, Mutation, Numbered, Outcome, Written } from './kind.js';
 
 const MAX_ROWS = 128;
 const MAX_BYTES = 1_048_576;
@@ -39,6 +39,12 @@ interface Entry {
   mutation: Mutation;
   group: Group;
   index: number;
+}
+
+/** What a transaction did. An outcome is undefined for what it left undecided. */
+interface Committed {
+  outcomes: (Outcome | undefined)[];
+  chunks: Chunk[];
 }
 
 /**
@@ -78,16 +84,25 @@ export class Lane {
   private async run(): Promise<void> {
     // Callers of the same turn of the event loop share the first batch.
     await Promise.resolve();
-    while (this.queue.length > 0) {
-      const batch = this.take();
-      try {
-        await this.commit(batch);
-      } catch (error) {
-        this.refuse(batch, error);
-      }
-      this.count(-batch.length, -batch.reduce((sum, entry) => sum + entry.mutation.bytes, 0));
+    for (let committing = this.next(); committing !== undefined;) {
+      const tell = await committing;
+      // Postgres is given the next batch before anybody hears of this one: the two work at the same time.
+      const next = this.next();
+      tell();
+      committing = next ?? this.next();
     }
     this.running = undefined;
+  }
+
+  /** Commits the next batch, if there is one. Resolves with what then tells of it; never rejects. */
+  private next(): Promise<() => void> | undefined {
+    if (this.queue.length === 0) return undefined;
+    const batch = this.take();
+    const bytes = batch.reduce((sum, entry) => sum + entry.mutation.bytes, 0);
+    return this.commit(batch).then((tellings) => () => {
+      this.count(-batch.length, -bytes);
+      for (const tell of tellings) tell();
+    });
   }
 
   private count(rows: number, bytes: number): void {
@@ -124,31 +139,52 @@ export class Lane {
     return batch;
   }
 
-  private async commit(batch: Entry[]): Promise<void> {
+  /** In one go where that can be, else step by step, else row by row. Answers what tells everybody concerned. */
+  private async commit(batch: Entry[]): Promise<(() => void)[]> {
+    try {
+      const quick = await this.inOneGo(batch);
+      if (quick === undefined) return await this.stepByStep(batch);
+      const rest = batch.filter((_, i) => quick.outcomes[i] === undefined);
+      const told = this.telling(batch, quick);
+      return rest.length === 0 ? [told] : [told, ...(await this.stepByStep(rest))];
+    } catch (error) {
+      return [() => this.refuse(batch, error)];
+    }
+  }
+
+  private async stepByStep(batch: Entry[]): Promise<(() => void)[]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const result = await this.transact(batch);
-        for (const chunk of result.chunks) this.publish(chunk);
-        batch.forEach((entry, i) => entry.group.settle(entry.index, result.outcomes[i]!));
-        return;
+        return [this.telling(batch, await this.transact(batch))];
       } catch (error) {
         const code = (error as { code?: string }).code ?? '';
         if (DEADLOCK_OR_SERIALIZATION.has(code) && attempt < RETRIES) continue;
-        if (isConnectionError(error)) throw error;
+        if (isConnectionError(error)) return [() => this.refuse(batch, error)];
         // Something is wrong with a row of the batch: alone, only the bad one fails.
         if (batch.length > 1) {
-          for (const entry of batch) await this.commit([entry]);
-          return;
+          const tellings: (() => void)[] = [];
+          for (const entry of batch) tellings.push(...(await this.stepByStep([entry])));
+          return tellings;
         }
         const [{ group, index, mutation }] = batch as [Entry];
         const { kind, op } = mutation;
         this.log.error({ err: error, kind, op }, 'a mutation failed');
         // Only what Postgres says of the data itself will be said again the next time.
-        if (BAD_DATA.test(code)) group.settle(index, { result: 'rejected' });
-        else group.fail(error);
-        return;
+        if (BAD_DATA.test(code)) return [() => group.settle(index, { result: 'rejected' })];
+        return [() => group.fail(error)];
       }
     }
+  }
+
+  private telling(batch: Entry[], { outcomes, chunks }: Committed): () => void {
+    return () => {
+      // One without rows is told too: its numbers are taken, and whoever has caught up can pass them by.
+      for (const chunk of chunks) this.publish(chunk);
+      batch.forEach(({ group, index }, i) => {
+        const outcome = outcomes[i];
+        if (outcome !== undefined) group.settle(index, outcome);
+      });
+    };
   }
 
   /** A listener that fails must not make a committed batch look failed. */
@@ -160,17 +196,47 @@ export class Lane {
     }
   }
 
-  private async transact(batch: Entry[]): Promise<{ outcomes: Outcome[]; chunks: Chunk[] }> {
+  /**
+   * The whole transaction in one write, when all of the batch is of a kind that can plan it: Postgres has it to itself
+   * while this process tells of the batch before. Undefined when it cannot be done so, or failed for a reason that
+   * going step by step finds.
+   */
+  private async inOneGo(batch: Entry[]): Promise<Committed | undefined> {
+    const { kind: name } = batch[0]!.mutation;
+    const kind = this.kinds.get(name);
+    if (kind?.plan === undefined || batch.some(({ mutation }) => mutation.kind !== name)) return undefined;
     const started = performance.now();
     const client = (this.client ??= await this.connect());
+    const { counts, items } = countOut(batch);
+    const planned = kind.plan(items);
+    const steps = [{ text: 'BEGIN' }, numbering(counts), ...planned.queries, { text: 'COMMIT' }];
+    const answers = await Promise.allSettled(steps.map((step) => client.query(step)));
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (failed !== undefined) {
+      // The COMMIT of a transaction that failed is its ROLLBACK.
+      if (!isConnectionError(failed.reason)) return undefined;
+      this.disconnect(client);
+      throw failed.reason;
+    }
+    const results = answers.map((answer) => (answer as PromiseFulfilledResult<pg.QueryResult>).value);
+    const chunks = toChunks(results[1] as pg.QueryResult<NumberRow>, counts);
+    for (const item of items) item.seq = (chunks.get(item.mutation.account.id)?.cursor ?? 0) - item.later;
+    const { outcomes, changed } = planned.read(results.slice(2, -1));
+    this.observe(batch, started);
+    return { outcomes, chunks: fill(chunks, changed) };
+  }
+
+  private async transact(batch: Entry[]): Promise<Committed> {
+    const started = performance.now();
+    const client = (this.client ??= await this.connect());
+    const { counts, items } = countOut(batch);
     try {
-      const [, chunks] = await Promise.all([client.query('BEGIN'), this.number(client, batch)]);
-      const outcomes = await this.write(client, batch, chunks);
+      const [, numbers] = await Promise.all([client.query('BEGIN'), client.query<NumberRow>(numbering(counts))]);
+      const chunks = toChunks(numbers, counts);
+      const { outcomes, changed } = await this.write(client, items, chunks);
       await client.query('COMMIT');
-      this.metrics.batchRows.observe(batch.length);
-      this.metrics.commitSeconds.observe((performance.now() - started) / 1000);
-      // One without rows is told too: its numbers are taken, and whoever has caught up can pass them by.
-      return { outcomes, chunks: [...chunks.values()] };
+      this.observe(batch, started);
+      return { outcomes, chunks: fill(chunks, changed) };
     } catch (error) {
       // Whatever state the connection is in, a new one is sure to be clean.
       if (isConnectionError(error)) this.disconnect(client);
@@ -179,50 +245,32 @@ export class Lane {
     }
   }
 
-  /** Takes numbers for each account of the batch, and with them the lock on its row until the commit. */
-  private async number(client: pg.Client, batch: Entry[]): Promise<Map<string, Chunk>> {
-    const counts = new Map<string, number>();
-    for (const { mutation } of batch) counts.set(mutation.account.id, (counts.get(mutation.account.id) ?? 0) + 1);
-    const { rows } = await client.query<{ id: string; seq: string }>({
-      name: 'number',
-      text: `WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS w(id, count)),
-             -- In id order, so that two writers of the same accounts wait for each other and do not deadlock.
-             locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) ORDER BY a.id FOR UPDATE OF a)
-             -- The row lock makes commit order equal number order; a sequence would not.
-             UPDATE accounts a SET seq = a.seq + w.count FROM wanted w, locked l
-             WHERE a.id = w.id AND l.id = w.id RETURNING a.id, a.seq`,
-      values: [[...counts.keys()], [...counts.values()]],
-    });
-    const chunk = ({ id, seq }: { id: string; seq: string }): [string, Chunk] => [
-      id,
-      { account: id, after: Number(seq) - counts.get(id)!, cursor: Number(seq), rows: [] },
-    ];
-    return new Map(rows.map(chunk));
-  }
-
-  private async write(client: pg.Client, batch: Entry[], chunks: Map<string, Chunk>): Promise<Outcome[]> {
-    const outcomes = new Array<Outcome>(batch.length).fill({ result: 'missing' });
-    const used = new Map<string, number>();
+  private async write(client: pg.Client, items: Numbered[], chunks: Map<string, Chunk>): Promise<Written> {
+    const outcomes = new Array<Outcome>(items.length).fill({ result: 'missing' });
+    const changed: ChangedRow[] = [];
     const byKind = new Map<string, { places: number[]; items: Numbered[] }>();
-    batch.forEach(({ mutation }, place) => {
-      const chunk = chunks.get(mutation.account.id);
+    items.forEach((item, place) => {
+      const chunk = chunks.get(item.mutation.account.id);
       if (chunk === undefined) return; // the account is gone
-      const seq = (used.get(chunk.account) ?? chunk.after) + 1;
-      used.set(chunk.account, seq);
-      let share = byKind.get(mutation.kind);
-      if (share === undefined) byKind.set(mutation.kind, (share = { places: [], items: [] }));
+      item.seq = chunk.cursor - item.later;
+      let share = byKind.get(item.mutation.kind);
+      if (share === undefined) byKind.set(item.mutation.kind, (share = { places: [], items: [] }));
       share.places.push(place);
-      share.items.push({ mutation, seq });
+      share.items.push(item);
     });
     for (const [name, kind] of this.kinds) {
       const share = byKind.get(name);
       if (share === undefined) continue;
       const written = await kind.write(client, share.items);
       written.outcomes.forEach((outcome, i) => (outcomes[share.places[i]!] = outcome));
-      for (const row of written.changed) chunks.get(row.account)!.rows.push(row);
+      changed.push(...written.changed);
     }
-    for (const chunk of chunks.values()) chunk.rows.sort((a, b) => a.seq - b.seq);
-    return outcomes;
+    return { outcomes, changed };
+  }
+
+  private observe(batch: Entry[], started: number): void {
+    this.metrics.batchRows.observe(batch.length);
+    this.metrics.commitSeconds.observe((performance.now() - started) / 1000);
   }
 
   private async connect(): Promise<pg.Client> {
@@ -230,7 +278,7 @@ export class Lane {
       connectionString: this.databaseUrl,
       connectionTimeoutMillis: 5000,
       keepAlive: true,
-      // BEGIN and the first statement go in one write.
+      // Statements that do not wait for each other go in one write.
       pipeline: true,
     });
     client.on('error', () => this.disconnect(client));
@@ -255,4 +303,50 @@ export class Lane {
     this.log.error({ err: error, rows: batch.length }, 'a batch could not be committed');
     for (const entry of batch) entry.group.fail(told);
   }
+}
+
+/** Counts what each account has in the batch, and for each mutation how many of its account come after it. */
+function countOut(batch: Entry[]): { counts: Map<string, number>; items: Numbered[] } {
+  const counts = new Map<string, number>();
+  const items: Numbered[] = new Array<Numbered>(batch.length);
+  for (let i = batch.length - 1; i >= 0; i--) {
+    const { mutation } = batch[i]!;
+    const later = counts.get(mutation.account.id) ?? 0;
+    counts.set(mutation.account.id, later + 1);
+    items[i] = { mutation, later, seq: 0 };
+  }
+  return { counts, items };
+}
+
+interface NumberRow {
+  id: string;
+  seq: string;
+}
+
+/** Takes numbers for each account of the batch, and with them the lock on its row until the commit. */
+function numbering(counts: Map<string, number>): pg.QueryConfig {
+  return {
+    name: 'number',
+    text: `WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS w(id, count)),
+           -- In id order, so that two writers of the same accounts wait for each other and do not deadlock.
+           locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) ORDER BY a.id FOR UPDATE OF a)
+           -- The row lock makes commit order equal number order; a sequence would not.
+           UPDATE accounts a SET seq = a.seq + w.count FROM wanted w, locked l
+           WHERE a.id = w.id AND l.id = w.id RETURNING a.id, a.seq`,
+    values: [[...counts.keys()], [...counts.values()]],
+  };
+}
+
+function toChunks({ rows }: pg.QueryResult<NumberRow>, counts: Map<string, number>): Map<string, Chunk> {
+  const chunk = ({ id, seq }: NumberRow): [string, Chunk] => [
+    id,
+    { account: id, after: Number(seq) - counts.get(id)!, cursor: Number(seq), rows: [] },
+  ];
+  return new Map(rows.map(chunk));
+}
+
+function fill(chunks: Map<string, Chunk>, changed: ChangedRow[]): Chunk[] {
+  for (const row of changed) chunks.get(row.account)!.rows.push(row);
+  for (const chunk of chunks.values()) chunk.rows.sort((a, b) => a.seq - b.seq);
+  return [...chunks.values()];
 }

@@ -54,7 +54,7 @@ export class Inbox {
     for (const outcome of outcomes.slice(unknown.length)) {
       if (!('state' in outcome) || outcome.state.message === null) continue; // deleted here, and to stay so
       stored.push(outcome.state.message);
-      if (outcome.state.before === null) arrived.push(outcome.state.message);
+      if (outcome.state.isNew) arrived.push(outcome.state.message);
       else if (!outcome.state.message.read) unread.push(outcome.state.message);
     }
     try {
@@ -74,11 +74,12 @@ export class Inbox {
   async reportStatus({ account }: Session, messageId: string, status: MessageStatus): Promise<{ known: boolean }> {
     const outcome = await this.patch(account, messageId, { status });
     if ('state' in outcome && outcome.result !== 'applied') return { known: true };
-    const message = 'state' in outcome ? outcome.state.message : null;
-    const tempId = message?.tempId === undefined || message.tempId === messageId ? {} : { tempId: message.tempId };
+    // A browser's message has its tempId for an id; the phone may have named it by its own.
+    const { origin, id } = 'state' in outcome ? outcome.state : { origin: null, id: messageId };
+    const tempId = origin === null || id === messageId ? {} : { tempId: id };
     // A message the phone has not told of yet: its browsers may know more, and get the word as it came.
     this.events.emit('message.statusChanged', account, { messageId, status, ...tempId });
-    return { known: message !== null };
+    return { known: 'state' in outcome };
   }
 
   /** The phone handed a message to the network; `messageId` may be its own new id for one that a browser wrote. */

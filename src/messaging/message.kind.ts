@@ -1,8 +1,8 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import type { ClientBase } from 'pg';
+import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import type { ChangedRow, Kind, Mutation, Numbered, Outcome, Planned, StoredRow, Written } from '../changes/kind.js';
 import { splice } from '../changes/reader.js';
 import {
   movesForward,
@@ -33,10 +33,13 @@ export interface MessagePatch {
   remove?: true;
 }
 
-/** The message as it stands; null once it is deleted. `before` is null for one that this mutation brought. */
+/** The message as it stands after a mutation. */
 export interface MessageState {
-  message: Message | null;
-  before: Pick<MessageColumns, 'status' | 'read'> | null;
+  id: string;
+  /** Null once it is deleted. */
+  readonly message: Message | null;
+  /** Whether this mutation brought it. */
+  isNew: boolean;
   /** The browser that wrote it. */
   origin: string | null;
   /** The phone's own id of it, once it is known. */
@@ -51,7 +54,10 @@ interface Stored extends MessageColumns {
   content: Buffer | null;
 }
 
-type Patched = { item: Numbered; stored: Stored; next: Stored };
+type Patched = { item: Numbered; next: Stored };
+type WholeItem = Numbered<Mutation<'put' | 'send', MessageRow>>;
+/** No more than a status. */
+type ReportItem = Numbered<Mutation<'patch', { status: MessageStatus }>>;
 
 @Injectable()
 export class MessageKind implements Kind, OnModuleInit {
@@ -63,23 +69,43 @@ export class MessageKind implements Kind, OnModuleInit {
     this.changes.register(this);
   }
 
+  /** New messages and statuses, which is nearly everything, need no look at what is stored. */
+  plan(items: Numbered[]): Planned {
+    const whole = items.filter((item): item is WholeItem => item.mutation.op !== 'patch');
+    const reports = items.filter(isReport);
+    const queries = [
+      ...(whole.length > 0 ? [insertion(whole)] : []),
+      ...(reports.length > 0 ? [forwarding(reports)] : []),
+    ];
+    return {
+      queries,
+      read: (results) => {
+        const inserted = whole.length > 0 ? keysOf(results.shift() as QueryResult<InsertedColumns>) : new Set<string>();
+        const moved = new Map<string, MovedColumns>();
+        if (reports.length > 0)
+          for (const row of results[0]!.rows as MovedColumns[]) moved.set(`${row.account_id}:${row.seq}`, row);
+
+        const changed: ChangedRow[] = [];
+        const outcomes = items.map((item) => {
+          const key = `${item.mutation.account.id}:${item.seq}`;
+          if (inserted.has(key)) return applied(item, fresh(item as WholeItem), changed);
+          const row = moved.get(key);
+          return row && applied(item, stateOf(item, toStored(row, (item as ReportItem).mutation.row.status)), changed);
+        });
+        return { outcomes, changed };
+      },
+    };
+  }
+
   async write(client: ClientBase, items: Numbered[]): Promise<Written<MessageState>> {
     const changed: ChangedRow[] = [];
     const outcomes = new Map<Numbered, Outcome<MessageState>>();
 
-    const whole = items.filter((item) => item.mutation.op !== 'patch') as Numbered<Mutation<string, MessageRow>>[];
-    const inserted = await insert(client, whole);
-    for (const item of whole) {
-      if (!inserted.has(`${item.mutation.account.id}:${item.seq}`)) continue;
-      const { account, id, row, at } = item.mutation;
-      const message = toMessage(id, row, row.content);
-      changed.push({ account: account.id, seq: item.seq, kind: 'message', id, at, row: () => JSON.stringify(message) });
-      outcomes.set(item, {
-        result: 'applied',
-        seq: item.seq,
-        state: { message, before: null, origin: row.origin, phoneMessageId: null },
-      });
-    }
+    const whole = items.filter((item): item is WholeItem => item.mutation.op !== 'patch');
+    const inserted = whole.length > 0 ? keysOf(await client.query(insertion(whole))) : new Set<string>();
+    for (const item of whole)
+      if (inserted.has(`${item.mutation.account.id}:${item.seq}`))
+        outcomes.set(item, applied(item, fresh(item), changed));
 
     const others = items.filter((item) => !outcomes.has(item));
     const stored = await find(client, others);
@@ -94,13 +120,11 @@ export class MessageKind implements Kind, OnModuleInit {
         return outcomes.set(item, {
           result: row.deleted ? 'stale' : result,
           seq: row.seq,
-          state: stateOf(item, row, row),
+          state: stateOf(item, row),
         });
       }
-      patched.push({ item, stored: row, next });
-      outcomes.set(item, { result: 'applied', seq: item.seq, state: stateOf(item, row, next) });
-      changed.push(toChange(item, next));
-      return undefined;
+      patched.push({ item, next });
+      return outcomes.set(item, applied(item, stateOf(item, next), changed));
     });
     if (patched.length > 0) await update(client, patched);
 
@@ -129,29 +153,33 @@ export class MessageKind implements Kind, OnModuleInit {
   }
 }
 
-/** Stores those that are new; answers `account:seq` of each. */
-async function insert(client: ClientBase, items: Numbered<Mutation<string, MessageRow>>[]): Promise<Set<string>> {
-  if (items.length === 0) return new Set();
-  const of = <T>(field: (item: Numbered<Mutation<string, MessageRow>>) => T) => items.map(field);
+/** An item's number: the account's row was counted on and locked by this transaction. */
+const SEQ = '(SELECT a.seq FROM accounts a WHERE a.id = i.account_id) - i.later';
+
+type InsertedColumns = [account: string, seq: string];
+
+/** Stores those that are new, and answers which. */
+function insertion(items: WholeItem[]): QueryConfig {
+  const of = <T>(field: (item: WholeItem) => T) => items.map(field);
   // The sealed values go as one binary parameter and are cut apart there: an array of bytea would go as hex.
   const sizes = of((item) => item.mutation.row.sealed.length);
   let end = 0;
   const starts = sizes.map((size) => (end += size) - size + 1);
-  const { rows } = await client.query<[string, string]>({
+  return {
     name: 'message-insert',
     text: `INSERT INTO messages (account_id, id, seq, at, conversation_id, type, status, read, timestamp, origin, valid_until, content)
-           SELECT i.account_id, i.id, i.seq, i.at, i.conversation_id, i.type, i.status, i.read, i.timestamp, i.origin, i.valid_until,
+           SELECT i.account_id, i.id, ${SEQ}, i.at, i.conversation_id, i.type, i.status, i.read, i.timestamp, i.origin, i.valid_until,
                   substring($12::bytea FROM i.start FOR i.size)
-           FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::message_type[], $7::message_status[],
+           FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::message_type[], $7::message_status[],
                        $8::boolean[], $9::bigint[], $10::text[], $11::bigint[], $13::int[], $14::int[])
-             AS i(account_id, id, seq, at, conversation_id, type, status, read, timestamp, origin, valid_until, start, size)
+             AS i(account_id, id, later, at, conversation_id, type, status, read, timestamp, origin, valid_until, start, size)
            -- A message is written once: the same id again is a retry or a re-sync, and goes the way of a patch.
            ON CONFLICT (account_id, id) DO NOTHING
            RETURNING account_id, seq`,
     values: [
       of((i) => i.mutation.account.id),
       of((i) => i.mutation.id),
-      of((i) => i.seq),
+      of((i) => i.later),
       of((i) => i.mutation.at),
       of((i) => i.mutation.row.conversationId),
       of((i) => i.mutation.row.type),
@@ -165,8 +193,41 @@ async function insert(client: ClientBase, items: Numbered<Mutation<string, Messa
       sizes,
     ],
     rowMode: 'array',
-  } as never);
+  } as QueryConfig;
+}
+
+function keysOf({ rows }: QueryResult<InsertedColumns>): Set<string> {
   return new Set(rows.map(([account, seq]) => `${account}:${seq}`));
+}
+
+interface MovedColumns extends Omit<FoundColumns, 'place' | 'deleted' | 'status'> {
+  account_id: string;
+}
+
+function isReport(item: Numbered): item is ReportItem {
+  const { op, row } = item.mutation as MessageMutation;
+  return op === 'patch' && row.status != null && Object.keys(row).length === 1;
+}
+
+/** Moves statuses forward where they move (`movesForward` in SQL), and answers those rows. */
+function forwarding(items: ReportItem[]): QueryConfig {
+  const of = <T>(field: (item: ReportItem) => T) => items.map(field);
+  return {
+    name: 'message-forward',
+    text: `UPDATE messages m SET seq = ${SEQ}, at = i.at, status = i.status
+           FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::message_status[]) AS i(account_id, id, later, at, status)
+           WHERE m.account_id = i.account_id AND m.id = i.id AND NOT m.deleted
+             AND (m.status IS NULL OR m.status < CASE i.status WHEN 'failed' THEN 'delivered' WHEN 'cancelled' THEN 'sent' ELSE i.status END)
+           RETURNING m.account_id, m.seq, m.conversation_id, m.type, m.read, m.timestamp, m.phone_message_id, m.origin,
+             m.valid_until, m.content`,
+    values: [
+      of((i) => i.mutation.account.id),
+      of((i) => i.mutation.id),
+      of((i) => i.later),
+      of((i) => i.mutation.at),
+      of((i) => i.mutation.row.status),
+    ],
+  };
 }
 
 interface FoundColumns {
@@ -197,21 +258,24 @@ async function find(client: ClientBase, items: Numbered[]): Promise<(Stored | un
              FROM messages m WHERE m.account_id = i.account_id AND m.id = i.id LIMIT 1) m`,
     values: [items.map((i) => i.mutation.account.id), items.map((i) => i.mutation.id)],
   });
-  for (const row of rows)
-    found[Number(row.place) - 1] = {
-      seq: Number(row.seq),
-      deleted: row.deleted,
-      conversationId: row.conversation_id,
-      type: row.type,
-      status: row.status,
-      read: row.read,
-      timestamp: Number(row.timestamp),
-      phoneMessageId: row.phone_message_id,
-      origin: row.origin,
-      validUntil: row.valid_until === null ? null : Number(row.valid_until),
-      content: row.content,
-    };
+  for (const row of rows) found[Number(row.place) - 1] = { ...toStored(row, row.status), deleted: row.deleted };
   return found;
+}
+
+function toStored(row: Omit<FoundColumns, 'place' | 'deleted' | 'status'>, status: MessageStatus | null): Stored {
+  return {
+    seq: Number(row.seq),
+    deleted: false,
+    conversationId: row.conversation_id,
+    type: row.type,
+    status,
+    read: row.read,
+    timestamp: Number(row.timestamp),
+    phoneMessageId: row.phone_message_id,
+    origin: row.origin,
+    validUntil: row.valid_until === null ? null : Number(row.valid_until),
+    content: row.content,
+  };
 }
 
 async function update(client: ClientBase, patched: Patched[]): Promise<void> {
@@ -274,18 +338,35 @@ function sameStatus(row: Stored, patch: MessagePatch): boolean {
   return patch.status === undefined || patch.status === row.status;
 }
 
-function stateOf(item: Numbered, before: Stored, now: Stored): MessageState {
-  const { origin, phoneMessageId } = now;
-  return { message: viewOf(item, now), before: { status: before.status, read: before.read }, origin, phoneMessageId };
+/** A new message's state: all of it is in the mutation. */
+function fresh({ mutation: { id, row } }: WholeItem): MessageState {
+  return { id, message: toMessage(id, row, row.content), isNew: true, origin: row.origin, phoneMessageId: null };
 }
 
-function viewOf({ mutation: { account, id } }: Numbered, row: Stored): Message | null {
-  if (row.deleted || row.content === null) return null;
-  return toMessage(id, row, JSON.parse(account.open('message', id, row.content)) as MessageContent);
+/** A stored message's state. Its content is opened when somebody wants to see it. */
+function stateOf({ mutation: { account, id } }: Numbered, row: Stored): MessageState {
+  const { origin, phoneMessageId, deleted, content } = row;
+  let message: Message | null | undefined;
+  return {
+    id,
+    get message() {
+      if (message === undefined)
+        message =
+          deleted || content === null
+            ? null
+            : toMessage(id, row, JSON.parse(account.open('message', id, content)) as MessageContent);
+      return message;
+    },
+    isNew: false,
+    origin,
+    phoneMessageId,
+  };
 }
 
-function toChange(item: Numbered, next: Stored): ChangedRow {
+/** Notes the change, and answers the outcome. */
+function applied(item: Numbered, state: MessageState, changed: ChangedRow[]): Outcome<MessageState> {
   const { account, id, at } = item.mutation;
-  const row = () => (next.deleted ? null : JSON.stringify(viewOf(item, next)));
-  return { account: account.id, seq: item.seq, kind: 'message', id, at, row };
+  const row = () => state.message && JSON.stringify(state.message);
+  changed.push({ account: account.id, seq: item.seq, kind: 'message', id, at, row });
+  return { result: 'applied', seq: item.seq, state };
 }

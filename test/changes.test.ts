@@ -506,6 +506,26 @@ describe('a Socket.IO handshake with {token, after}', () => {
   });
 });
 
+test('long messages make short pages, and nothing is left out between them', async () => {
+  const { handset, token } = await anAccount();
+  const sent = Array.from({ length: 60 }, (_, i) => message({ body: `${i}:`.padEnd(60_000, 'x') }));
+  for (let i = 0; i < sent.length; i += 20) await handset.send('mobile:messages', { messages: sent.slice(i, i + 20) });
+  const pages: Change[][] = [];
+  for (let after = 0, more = true; more;) {
+    const { body } = await call<Page & { more: boolean }>(server.url, `/api/changes?after=${after}&limit=1000`, {
+      token,
+    });
+    pages.push(body.changes);
+    after = body.cursor;
+    more = body.more;
+  }
+  expect(pages.length).toBeGreaterThan(3);
+  // The one that goes past 1 MiB is the last of its page.
+  for (const page of pages) expect(JSON.stringify(page.slice(0, -1)).length).toBeLessThan(1_100_000);
+  const bodies = pages.flat().filter(({ kind }) => kind === 'message').map(({ row }) => row!.body); // prettier-ignore
+  expect(bodies).toEqual(sent.map(({ body }) => body));
+});
+
 test('twenty writers on one account: each follower sees every change, in order, once', async () => {
   const { handset, token } = await anAccount();
   const EACH = 25;

@@ -546,6 +546,30 @@ describe('marking read', () => {
     }
   });
 
+  test('a late acknowledgement of one reading does not stand for a later one', async () => {
+    const { handset, web } = await aPair();
+    let acknowledgeFirst: (reply: { ok: boolean }) => void;
+    const offered = new Promise<void>((resolve) =>
+      handset.socket.once('mark:read', (_: unknown, reply: typeof acknowledgeFirst) => {
+        acknowledgeFirst = reply;
+        resolve();
+      }),
+    );
+    await tell(handset, message());
+    await web.send('web:mark-read', { conversationId: 'thread-1' });
+    await offered;
+    await tell(handset, message());
+    await web.send('web:mark-read', { conversationId: 'thread-1' });
+    acknowledgeFirst!({ ok: true });
+    await handset.settled();
+    // Whatever the acknowledgement does is done once the phone's next look at the same row is.
+    await handset.send('mobile:conversations', { conversations: [conversation({ unreadCount: 1 })] });
+    handset.close();
+    await web.next('mobile:disconnected');
+    const again = await aPhone(handset);
+    expect(await again.next('mark:read')).toEqual({ conversationId: 'thread-1' });
+  });
+
   test('a phone that acknowledges nothing learns of it until its own count says so', async () => {
     const { handset, web } = await aPair();
     const sent = message();

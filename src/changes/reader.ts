@@ -19,6 +19,7 @@ export interface Page {
 type Columns = [
   accountSeq: string,
   horizon: string,
+  found: string,
   seq: string | null,
   kind: string,
   id: string,
@@ -28,8 +29,8 @@ type Columns = [
   ...fields: (string | null)[],
 ];
 
-/** A page ends with the row that takes it past this many characters: long messages make short pages. */
-const MAX_PAGE_LENGTH = 1_048_576;
+/** A page ends with the row whose content takes it past this many bytes: long messages make short pages. */
+const MAX_PAGE_BYTES = 1_048_576;
 
 /** Reads an account's rows in the order of their last change. */
 export class Reader {
@@ -42,8 +43,12 @@ export class Reader {
     // One statement is one snapshot: with the account's number in it, no row at or below that number can be missing.
     // Each arm walks its own (account_id, seq) index and stops at the limit.
     const arms = [...kinds.values()].map((kind) => `(${arm(kind)})`).join(' UNION ALL ');
-    this.sql = `WITH page AS (SELECT * FROM (${arms}) arms ORDER BY seq LIMIT $3)
-                SELECT a.seq, a.horizon, p.* FROM accounts a LEFT JOIN page p ON true WHERE a.id = $1 ORDER BY p.seq`;
+    const size = 'coalesce(octet_length(content), 0)';
+    this.sql = `WITH page AS (
+                  SELECT *, sum(${size}) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - ${size} AS before
+                  FROM (${arms}) arms ORDER BY seq LIMIT $3)
+                SELECT a.seq, a.horizon, (SELECT count(*) FROM page), p.*
+                FROM accounts a LEFT JOIN page p ON p.before < ${MAX_PAGE_BYTES} WHERE a.id = $1 ORDER BY p.seq`;
   }
 
   /**
@@ -58,7 +63,7 @@ export class Reader {
       rowMode: 'array',
     });
     if (rows.length === 0) throw relayError('session_expired');
-    const [accountSeq, horizon] = rows[0]!;
+    const [accountSeq, horizon, found] = rows[0]!;
     // Behind the horizon tombstones are missing; ahead of the account the database was put back to an earlier day.
     const now = Number(accountSeq);
     if ((tombstones && after !== 0 && after < Number(horizon)) || after > now) throw relayError('cursor_expired');
@@ -66,18 +71,15 @@ export class Reader {
     const changes: string[] = [];
     let last = after;
     let read = 0;
-    let length = 0;
-    for (const [, , seq, kind, id, at, deleted, content, ...fields] of rows) {
-      if (seq === null || length > MAX_PAGE_LENGTH) break;
+    for (const [, , , seq, kind, id, at, deleted, content, ...fields] of rows) {
+      if (seq === null) break;
       last = Number(seq);
       read++;
       if (deleted && !tombstones) continue;
       const row: StoredRow = { seq: last, kind, id, at: Number(at), deleted, content, fields };
-      const change = changeText(last, kind, id, row.at, deleted ? null : this.kinds.get(kind)!.view(row, account));
-      changes.push(change);
-      length += change.length;
+      changes.push(changeText(last, kind, id, row.at, deleted ? null : this.kinds.get(kind)!.view(row, account)));
     }
-    const more = read === limit || (read > 0 && read < rows.length);
+    const more = read === limit || read < Number(found);
     return { text: changes.join(','), count: changes.length, cursor: more ? last : now, now, more };
   }
 }

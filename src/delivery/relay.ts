@@ -4,7 +4,7 @@ import { LOG, type Log } from '../log.js';
 import { Conversations } from '../messaging/conversations.service.js';
 import { Inbox } from '../messaging/inbox.service.js';
 import type { Message } from '../messaging/message.js';
-import { MessagingEvents } from '../messaging/messaging.events.js';
+import { MessagingEvents, type ReadMark } from '../messaging/messaging.events.js';
 import { Outbox } from '../messaging/outbox.service.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import { Connections } from './connections.js';
@@ -53,9 +53,9 @@ export class Relay implements OnModuleInit {
         if (phone.afterBacklog === undefined) this.offer(phone, message);
         else phone.afterBacklog.push(message);
     });
-    this.events.on('conversation.read', (account, { conversationId, by }) => {
+    this.events.on('conversation.read', (account, { by, ...mark }) => {
       void this.attempt(this.tellCounts(account, by));
-      for (const phone of this.connections.of(account.id).phones) this.offerRead(phone, conversationId);
+      for (const phone of this.connections.of(account.id).phones) this.offerRead(phone, mark);
     });
   }
 
@@ -64,8 +64,8 @@ export class Relay implements OnModuleInit {
     const { account, phoneId } = phone.session!;
     if (!replaced) this.toEveryBrowser(account, 'mobile:connected', { deviceId: phoneId, lastSeen: Date.now() });
     phone.afterBacklog = [];
-    for (const conversationId of await this.conversations.readPending(account)) {
-      this.offerRead(phone, conversationId);
+    for (const mark of await this.conversations.readPending(account)) {
+      this.offerRead(phone, mark);
       await phone.room();
     }
     for await (const message of this.outbox.queued(account)) {
@@ -126,11 +126,11 @@ export class Relay implements OnModuleInit {
     phone.keepBounded();
   }
 
-  private offerRead(phone: Peer, conversationId: string): void {
+  private offerRead(phone: Peer, mark: ReadMark): void {
     if (phone.isLagging) return;
     const account = phone.session!.account;
-    phone.socket.emit('mark:read', { conversationId }, (reply?: { ok?: boolean }) => {
-      if (reply?.ok === true) void this.attempt(this.conversations.readTaken(account, conversationId));
+    phone.socket.emit('mark:read', { conversationId: mark.conversationId }, (reply?: { ok?: boolean }) => {
+      if (reply?.ok === true) void this.attempt(this.conversations.readTaken(account, mark));
     });
     phone.keepBounded();
   }

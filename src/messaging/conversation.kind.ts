@@ -12,6 +12,7 @@ import {
   type Conversation,
   type ConversationColumns,
   type ConversationContent,
+  type ConversationRow,
 } from './conversation.js';
 
 /** `begin`: its first message shows that it exists. `tell`: the phone told of it. `read`: a browser read it all. */
@@ -23,6 +24,8 @@ export type ConversationMutation =
     >
   | Mutation<'read', null>
   | Mutation<'delete', null>;
+
+export type ConversationState = Pick<ConversationRow, 'readUpTo'>;
 
 interface Stored extends ConversationColumns {
   seq: number;
@@ -45,18 +48,20 @@ export class ConversationKind implements Kind, OnModuleInit {
     this.changes.register(this);
   }
 
-  async write(client: ClientBase, items: Numbered[]): Promise<Written> {
+  async write(client: ClientBase, items: Numbered[]): Promise<Written<ConversationState>> {
     const stored = await find(client, items);
     const changed: ChangedRow[] = [];
     const writes: Write[] = [];
-    const outcomes = items.map((item, i): Outcome => {
+    const outcomes = items.map((item, i): Outcome<ConversationState> => {
       const old = stored[i];
       const next = apply(item.mutation as ConversationMutation, old);
       if (next === undefined)
-        return old === undefined ? { result: 'missing' } : { result: 'duplicate', seq: old.seq, state: null };
+        return old === undefined
+          ? { result: 'missing' }
+          : { result: 'duplicate', seq: old.seq, state: { readUpTo: old.readUpTo } };
       writes.push({ item, next });
       changed.push(toChange(item, next));
-      return { result: 'applied', seq: item.seq, state: null };
+      return { result: 'applied', seq: item.seq, state: { readUpTo: next.readUpTo } };
     });
     if (writes.length > 0) await upsert(client, writes);
     return { outcomes, changed };

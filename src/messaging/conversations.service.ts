@@ -13,10 +13,10 @@ import {
   type Conversation,
   type ConversationContent,
 } from './conversation.js';
-import type { ConversationMutation } from './conversation.kind.js';
+import type { ConversationMutation, ConversationState } from './conversation.kind.js';
 import type { Message, MessageContent } from './message.js';
 import type { MessageMutation, MessageState } from './message.kind.js';
-import { MessagingEvents } from './messaging.events.js';
+import { MessagingEvents, type ReadMark } from './messaging.events.js';
 
 const CACHED = 50_000;
 
@@ -173,22 +173,22 @@ export class Conversations {
   /** A browser read it all: it counts to 0, here and, once it is there, on the phone. */
   async markRead({ account }: Session, conversationId: string, by?: string): Promise<void> {
     const mutation: ConversationMutation = { account, kind: 'conversation', id: conversationId, op: 'read', row: null, at: Date.now(), bytes: 64 }; // prettier-ignore
-    const [outcome] = await this.changes.submit([mutation]);
-    if (outcome!.result === 'missing') throw relayError('conversation_not_found');
-    this.events.emit('conversation.read', account, { conversationId, by });
+    const [outcome] = await this.changes.submit<ConversationState>([mutation]);
+    if (!('state' in outcome!)) throw relayError('conversation_not_found');
+    this.events.emit('conversation.read', account, { conversationId, readUpTo: outcome.state.readUpTo, by });
   }
 
   /** Those that a browser read and the phone may not know of. */
-  async readPending(account: AccountKey): Promise<string[]> {
+  async readPending(account: AccountKey): Promise<ReadMark[]> {
     const where = { accountId: account.id, readPending: true, deleted: false };
-    const rows = await this.database.prisma.conversation.findMany({ where, select: { id: true } });
-    return rows.map((row) => row.id);
+    const rows = await this.database.prisma.conversation.findMany({ where, select: { id: true, readUpTo: true } });
+    return rows.map(({ id, readUpTo }) => ({ conversationId: id, readUpTo: Number(readUpTo) }));
   }
 
-  /** The phone took note. No client sees this, so it takes no number. */
-  async readTaken(account: AccountKey, id: string): Promise<void> {
+  /** The phone took note of this one: a browser may have read on meanwhile. No client sees this, so it takes no number. */
+  async readTaken(account: AccountKey, { conversationId: id, readUpTo }: ReadMark): Promise<void> {
     await this.database.prisma.conversation.updateMany({
-      where: { accountId: account.id, id },
+      where: { accountId: account.id, id, readUpTo: { lte: readUpTo } },
       data: { readPending: false },
     });
   }

@@ -4,6 +4,12 @@ import type { AccountKey } from '../changes/account-key.js';
 import type { Conversation } from './conversation.js';
 import type { Message, MessageStatus } from './message.js';
 
+/** How far a browser read a conversation, ms since 1970. */
+export interface ReadMark {
+  conversationId: string;
+  readUpTo: number;
+}
+
 /** What has happened, told after it was committed. `by` is the connection that caused it, when one did. */
 export interface MessagingFacts {
   /** `messages`: as they stand now, repeats included; `arrived`: those that are new. */
@@ -14,7 +20,7 @@ export interface MessagingFacts {
   'message.deleted': [account: AccountKey, fact: { messageId: string; by?: string }];
   /** Waits for the phone. */
   'message.queued': [account: AccountKey, fact: { message: Message; by?: string }];
-  'conversation.read': [account: AccountKey, fact: { conversationId: string; by?: string }];
+  'conversation.read': [account: AccountKey, fact: ReadMark & { by?: string }];
 }
 
 @Injectable()

@@ -20,7 +20,7 @@ export default defineConfig(
     languageOptions: {
       // One program for each of these; faster here than the project service.
       parserOptions: {
-        project: ['.', 'protocol', 'client', 'phone', 'web'].map((folder) => `./${folder}/tsconfig.json`),
+        project: ['protocol', 'client', 'phone', 'web', 'test', '.'].map((folder) => `./${folder}/tsconfig.json`),
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -28,6 +28,11 @@ export interface SealedMessage {
   timestamp: number;
   /** Absent in the first message to a number that has no conversation yet. */
   conversationId?: string;
+  /**
+   * In what a browser wrote: the phone is asked to send it. A phone sends nothing without it, so what it told of itself
+   * cannot be handed back to it as a wish.
+   */
+  wanted?: true;
 }
 
 /** In the contactName of a conversation. AAD kind `conversation`. A reader never goes back to a lower `version`. */
@@ -79,6 +84,12 @@ export interface EpochValue {
 }
 
 export const EPOCH_INFO = 'pairline/1 epoch';
+
+/**
+ * Safety words of two devices: SHA-256 of UTF-8 "pairline/1 safety|" account id "|" key "|" key, the keys in base64url and in
+ * ASCII order; its first 66 bits, 11 for each word of BIP 39's English list.
+ */
+export const SAFETY_INFO = 'pairline/1 safety';
 
 /** The plaintext of `EpochValue.members`. AAD kind `state`, id the key of the row. */
 export interface EpochMembers {

@@ -1,0 +1,363 @@
+import {
+  EPOCH_INFO,
+  KEY_BYTES,
+  PAIRING_INFO,
+  STATE,
+  type EpochMembers,
+  type EpochValue,
+  type Handover,
+  type MemberValue,
+  type PairingCode,
+} from '@pairline/protocol';
+import { ClientError } from '../types.js';
+import { fromJson, keyBytes, randomBytes, utf8 } from './bytes.js';
+import { contextOf, EpochKey, epochNumber, epochOf, isEnvelope, type Opened, type SealedKind } from './epoch.js';
+import { newDevice, openFrom, sealTo, type DeviceKeys } from './hpke.js';
+import { safetyWords } from './words.js';
+
+// What a device knows of its account's keys. It does no I/O: rows go in, envelopes come out, `save()` says what to keep.
+//
+// An epoch is a content key and the devices that have it. The first one is the phone alone; a device that pairs is handed
+// all keys and adds itself; removing a device makes a new epoch without it. docs/encryption.md says why this is enough,
+// and for what it is not.
+
+/** What a store keeps of a keyring: JSON. Whoever has it reads everything. */
+export interface SavedKeyring {
+  accountId: string;
+  deviceId: string;
+  device: DeviceKeys;
+  /** Keys by epoch, base64url. */
+  epochs: Record<string, string>;
+  /** The devices of the current epoch, this one too. */
+  members: MemberValue[];
+}
+
+/**
+ * What a row of the account did to the keyring:
+ * - `learned`: a new device or a new epoch; save the keyring, and try again what had no key;
+ * - `ignored`: nothing new, or no row of the keyring's;
+ * - `early`: about an epoch that is further than the next; give it again after the rows before it;
+ * - `refused`: no member made it: a forgery, or damage;
+ * - `removed`: a new epoch without this device. It cannot be verified by the one that it leaves out, so it means no more
+ *   than the server's ending the session.
+ */
+export type Learned = 'learned' | 'ignored' | 'early' | 'refused' | 'removed';
+
+/** A new epoch that is not in force yet. */
+export interface Rotation {
+  /** The state row to write it to, with `ifAbsent`. */
+  key: string;
+  value: EpochValue;
+  /** Puts it in force here, once the server has it. */
+  commit(): void;
+}
+
+const EPOCH_ROW = STATE.epoch(0).slice(0, -1);
+const MEMBER_ROW = STATE.member('');
+
+export class Keyring {
+  readonly #device: DeviceKeys;
+  /** From 1 without a gap; the last is the current one. */
+  readonly #epochs = new Map<number, EpochKey>();
+  #members = new Map<string, string>();
+  #learning: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly accountId: string,
+    readonly deviceId: string,
+    { privateKey, publicKey }: DeviceKeys,
+    epochs: EpochKey[],
+    members: MemberValue[],
+  ) {
+    this.#device = { privateKey, publicKey };
+    for (const key of epochs) this.#epochs.set(key.epoch, key);
+    for (const { deviceId, key } of members) this.#members.set(deviceId, key);
+    this.#members.set(this.deviceId, publicKey);
+  }
+
+  /** The first keyring of an account: epoch 1, with this device alone in it. */
+  static async create(accountId: string, deviceId: string): Promise<Keyring> {
+    return new Keyring(accountId, deviceId, await newDevice(), [new EpochKey(1, randomBytes(KEY_BYTES))], []);
+  }
+
+  /** Throws a `ClientError` `no_keys` for what `save()` did not answer. */
+  static load(saved: SavedKeyring): Keyring {
+    const { accountId, deviceId, device } = saved;
+    const epochs = readEpochs(saved.epochs);
+    const members = readMembers(saved.members);
+    if (!epochs || !members || !keyBytes(device.privateKey) || !keyBytes(device.publicKey)) {
+      throw new ClientError('no_keys', 'The keys that were kept on this device are damaged. Pair it again.');
+    }
+    return new Keyring(accountId, deviceId, device, epochs, members);
+  }
+
+  /**
+   * The keyring of a device that was let in: opens the `Handover` that came for the code it showed. `deviceId` and
+   * `accountId` are what the server calls it. Then put `member()` at `STATE.member(deviceId)`, once.
+   * Rejects with `no_keys` when it was sealed by somebody who did not read the code, or changed on the way.
+   */
+  static async accept(
+    sealed: string,
+    code: PairingCode,
+    device: DeviceKeys,
+    { accountId, deviceId }: { accountId: string; deviceId: string },
+  ): Promise<Keyring> {
+    const plaintext = await openFrom(sealed, device, handoverPurpose(code));
+    const handover = plaintext && readHandover(fromJson(plaintext));
+    if (handover === undefined || handover.accountId !== accountId) {
+      throw new ClientError(
+        'no_keys',
+        'The keys that came do not open: they were not made for this code, or somebody changed them. Show a new code.',
+      );
+    }
+    const { epochs, members } = handover;
+    if (members.some((member) => (member.deviceId === deviceId) !== (member.key === device.publicKey))) {
+      throw new ClientError('no_keys', 'The server gave this device the id of another one. Show a new code.');
+    }
+    return new Keyring(accountId, deviceId, device, epochs, members);
+  }
+
+  save(): SavedKeyring {
+    return {
+      accountId: this.accountId,
+      deviceId: this.deviceId,
+      device: this.#device,
+      epochs: this.#epochTexts(),
+      members: this.members(),
+    };
+  }
+
+  /** The current epoch, from 1. */
+  get epoch(): number {
+    return this.#current.epoch;
+  }
+
+  /** This device as a member. */
+  member(): MemberValue {
+    return { deviceId: this.deviceId, key: this.#device.publicKey };
+  }
+
+  /** The devices of the current epoch, this one too. */
+  members(): MemberValue[] {
+    return Array.from(this.#members, ([deviceId, key]) => ({ deviceId, key }));
+  }
+
+  /** An envelope under the current epoch. Throws a TypeError for what JSON cannot say. */
+  seal(kind: SealedKind, id: string, value: unknown): Promise<string> {
+    return this.#current.seal(contextOf(this.accountId, kind, id), value);
+  }
+
+  /**
+   * Opens what `seal` made, under whichever epoch. Takes anything and never throws. Who opens checks the shape of the value,
+   * and that its epoch will do: a command must be of the current one, a replacement must supersede what it replaces.
+   */
+  async open<T>(kind: SealedKind, id: string, envelope: unknown): Promise<Opened<T>> {
+    if (!isEnvelope(envelope)) return { ok: false, fault: 'not-sealed' };
+    const epoch = epochOf(envelope);
+    if (epoch === undefined) return { ok: false, fault: 'tampered' };
+    const key = this.#epochs.get(epoch);
+    if (key === undefined) return { ok: false, fault: 'no-key' };
+    return key.open<T>(contextOf(this.accountId, kind, id), envelope);
+  }
+
+  /** What stands for a number where the server needs something to tell conversations apart by. */
+  alias(number: string): Promise<string> {
+    return this.#epochs.get(1)!.alias(number);
+  }
+
+  /**
+   * The account's keys for the browser that shows this code; to be sent with `serverPart(code)`. `admit` it once the server
+   * said under which id. Rejects with `bad_code` for the code of a page without end-to-end encryption.
+   */
+  async handOver(code: PairingCode): Promise<string> {
+    const handover: Handover = {
+      accountId: this.accountId,
+      epochs: this.#epochTexts(),
+      members: this.members(),
+      by: this.deviceId,
+    };
+    if (keyBytes(code.key) === undefined || keyBytes(code.secret) === undefined) {
+      throw new ClientError('bad_code', 'This code has no key in it: its page does not encrypt end to end.');
+    }
+    try {
+      return await sealTo(code.key!, utf8(JSON.stringify(handover)), handoverPurpose(code));
+    } catch {
+      // 32 bytes can be a point of small order, to which nobody can seal.
+      throw new ClientError('bad_code', 'The key in this code is none that anything can be sealed to.');
+    }
+  }
+
+  /** Counts a device in that this one handed the keys to. False when its id or its key is another member's. */
+  admit({ deviceId, key }: MemberValue): boolean {
+    if (keyBytes(key) === undefined) return false;
+    for (const [id, known] of this.#members) if ((id === deviceId) !== (known === key)) return false;
+    this.#members.set(deviceId, key);
+    return true;
+  }
+
+  /**
+   * Takes a row of kind `state`. Rows of members and epochs that other members made add to the keyring; give them in the
+   * order of their change numbers, from the account's first on. Calls are worked off one by one.
+   */
+  learn(key: string, value: unknown): Promise<Learned> {
+    const learned = this.#learning.then(() => {
+      if (key.startsWith(EPOCH_ROW)) return this.#learnEpoch(key, value);
+      if (key.startsWith(MEMBER_ROW)) return this.#learnMember(key, value);
+      return 'ignored';
+    });
+    // Whoever gave the row is told; the next row does not care.
+    this.#learning = learned.catch(() => undefined);
+    return learned;
+  }
+
+  /**
+   * A new epoch without a device. `listed`: the ids of the devices that the server lists; a member that is not among them is
+   * left out too, so that a device cannot stay by having made up others. When the server answers `state_exists`, somebody
+   * else was first: `learn` the row that stands, and if the device is still a member, make another one.
+   */
+  async rotate(without: string, listed?: Iterable<string>): Promise<Rotation> {
+    if (without === this.deviceId) throw new TypeError('A device cannot make the epoch that leaves it out');
+    const stay = listed && new Set(listed).add(this.deviceId);
+    const next = new EpochKey(this.epoch + 1, randomBytes(KEY_BYTES));
+    const row = STATE.epoch(next.epoch);
+    const sealed = await Promise.all(
+      this.members()
+        .filter(({ deviceId }) => deviceId !== without && (stay === undefined || stay.has(deviceId)))
+        .map(async (member) => {
+          // Nothing can be sealed to a point of small order; who published one stays out, and cannot stop the others.
+          const key = await sealTo(member.key, next.bytes(), epochPurpose(row), this.#device).catch(() => undefined);
+          return key === undefined ? [] : [{ member, key }];
+        }),
+    );
+    const members = sealed.flat().map(({ member }) => member);
+    const list: EpochMembers = { epoch: next.epoch, members };
+    const value: EpochValue = {
+      by: this.deviceId,
+      keys: Object.fromEntries(sealed.flat().map(({ member, key }) => [member.deviceId, key])),
+      members: await next.seal(contextOf(this.accountId, 'state', row), list),
+    };
+    return { key: row, value, commit: () => this.#enter(next, members) };
+  }
+
+  /**
+   * Six words that this device and the other one show alike if, and only if, they have the same account and each other's
+   * real keys. Undefined for a device that is no other member.
+   */
+  async safetyWords(deviceId: string): Promise<string[] | undefined> {
+    const key = this.#members.get(deviceId);
+    if (key === undefined || deviceId === this.deviceId) return undefined;
+    return safetyWords(this.accountId, this.#device.publicKey, key);
+  }
+
+  get #current(): EpochKey {
+    return this.#epochs.get(this.#epochs.size)!;
+  }
+
+  #epochTexts(): Record<string, string> {
+    return Object.fromEntries(Array.from(this.#epochs.values(), (key) => [String(key.epoch), key.text()]));
+  }
+
+  #enter(next: EpochKey, members: MemberValue[]): void {
+    // The row of this device's own rotation may come by before the answer to it does.
+    if (next.epoch !== this.epoch + 1) return;
+    this.#epochs.set(next.epoch, next);
+    this.#members = new Map(members.map(({ deviceId, key }) => [deviceId, key]));
+  }
+
+  async #learnMember(row: string, value: unknown): Promise<Learned> {
+    const epoch = epochOf(value);
+    // Under an older key it may come from a device that was removed since; its list says who is in the current epoch.
+    if (epoch !== undefined && epoch < this.epoch) return 'ignored';
+    const opened = await this.open<unknown>('state', row, value);
+    if (!opened.ok) return opened.fault === 'no-key' ? 'early' : 'refused';
+    const [member] = readMembers([opened.value]) ?? [];
+    if (member === undefined || row !== STATE.member(member.deviceId)) return 'refused';
+    if (this.#members.get(member.deviceId) === member.key) return 'ignored';
+    return this.admit(member) ? 'learned' : 'refused';
+  }
+
+  async #learnEpoch(row: string, value: unknown): Promise<Learned> {
+    const epoch = epochNumber(row.slice(EPOCH_ROW.length));
+    if (epoch === undefined) return 'refused';
+    if (epoch <= this.epoch) return 'ignored';
+    if (epoch > this.epoch + 1) return 'early';
+
+    if (!isEpochValue(value)) return 'refused';
+    const sender = this.#members.get(value.by);
+    if (sender === undefined) return 'refused';
+    if (!Object.hasOwn(value.keys, this.deviceId)) return value.by === this.deviceId ? 'refused' : 'removed';
+    const raw = await openFrom(value.keys[this.deviceId], this.#device, epochPurpose(row), sender);
+    if (raw?.length !== KEY_BYTES) return 'refused';
+
+    const next = new EpochKey(epoch, raw);
+    if (epochOf(value.members) !== epoch) return 'refused';
+    const list = await next.open<Partial<EpochMembers> | null>(contextOf(this.accountId, 'state', row), value.members);
+    const members = list.ok && list.value?.epoch === epoch ? readMembers(list.value.members) : undefined;
+    if (members === undefined) return 'refused';
+    const has = (deviceId: string, key: string) => members.some((it) => it.deviceId === deviceId && it.key === key);
+    if (!has(this.deviceId, this.#device.publicKey) || !has(value.by, sender)) return 'refused';
+    this.#enter(next, members);
+    return 'learned';
+  }
+}
+
+/**
+ * Whether a value with a version (of a conversation, of its flags) may take the place of the one held: nothing goes back to
+ * an older version, and nothing written by who only has an older key takes the place of something newer.
+ */
+export function supersedes(
+  next: { epoch: number; version: number },
+  held: { epoch: number; version: number } | undefined,
+): boolean {
+  if (held === undefined) return true;
+  return next.epoch === held.epoch ? next.version > held.version : next.epoch > held.epoch;
+}
+
+function handoverPurpose({ token, secret }: PairingCode) {
+  return { info: PAIRING_INFO, aad: token, psk: { id: PAIRING_INFO, key: keyBytes(secret)! } };
+}
+
+function epochPurpose(row: string) {
+  return { info: EPOCH_INFO, aad: row };
+}
+
+// What comes from another device is checked like anything else that comes from outside.
+
+function readHandover(given: unknown) {
+  const value = given as Partial<Handover> | null | undefined;
+  const epochs = readEpochs(value?.epochs);
+  const members = readMembers(value?.members);
+  if (typeof value?.accountId !== 'string' || !epochs || !members) return undefined;
+  if (!members.some(({ deviceId }) => deviceId === value.by)) return undefined;
+  return { accountId: value.accountId, epochs, members };
+}
+
+/** In order, from 1 without a gap. */
+function readEpochs(value: unknown): EpochKey[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const texts = value as Record<string, unknown>;
+  const epochs: EpochKey[] = [];
+  for (let epoch = 1; epoch <= Object.keys(texts).length; epoch++) {
+    const raw = keyBytes(texts[epoch]);
+    if (raw === undefined) return undefined;
+    epochs.push(new EpochKey(epoch, raw));
+  }
+  return epochs.length === 0 ? undefined : epochs;
+}
+
+/** Each id and each key once. */
+function readMembers(value: unknown): MemberValue[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const members: MemberValue[] = [];
+  for (const item of value as (Partial<MemberValue> | null)[]) {
+    if (typeof item?.deviceId !== 'string' || typeof item.key !== 'string' || !keyBytes(item.key)) return undefined;
+    members.push({ deviceId: item.deviceId, key: item.key });
+  }
+  const unique = (texts: string[]) => new Set(texts).size === members.length;
+  return unique(members.map((it) => it.deviceId)) && unique(members.map((it) => it.key)) ? members : undefined;
+}
+
+function isEpochValue(value: unknown): value is EpochValue {
+  const { by, keys, members } = (value ?? {}) as Partial<EpochValue>;
+  return typeof by === 'string' && typeof keys === 'object' && keys !== null && typeof members === 'string';
+}

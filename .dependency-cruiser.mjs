@@ -5,7 +5,7 @@ const rows = [
   ['changes'],
   ['sessions'],
   ['pairing', 'messaging', 'sync', 'files'],
-  ['delivery', 'outbound', 'phones', 'ops'],
+  ['delivery', 'outbound', 'phones', 'ops', 'web'],
 ];
 // The packages beside the server, each with those it may import.
 const packages = [['protocol'], ['client', 'protocol'], ['web', 'client', 'protocol'], ['phone', 'client', 'protocol']];

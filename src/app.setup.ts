@@ -10,9 +10,10 @@ import { RelayIoAdapter } from './delivery/io.adapter.js';
 import type { BootEnv } from './env.js';
 import { nestLogger, requestLogging, type Log } from './log.js';
 import { VERSION } from './version.js';
+import { WEB_FOLDER, webClient } from './web/web-client.js';
 
 /** The whole server, not listening yet: the same for `main` and for tests. */
-export async function createApp(env: BootEnv, log: Log): Promise<NestExpressApplication> {
+export async function createApp(env: BootEnv, log: Log, webFolder = WEB_FOLDER): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.of(env, log), {
     bodyParser: false,
     logger: nestLogger(log),
@@ -33,6 +34,7 @@ export async function createApp(env: BootEnv, log: Log): Promise<NestExpressAppl
     }),
   );
   app.enableCors({ origin: env.corsOrigin, exposedHeaders: ['Pairing-Token', 'Retry-After', 'X-Request-Id'] });
+  app.use(webClient(webFolder));
   app.useGlobalPipes(new Dtos());
   app.useWebSocketAdapter(new RelayIoAdapter(app, env));
   serveDocs(app);

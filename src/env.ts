@@ -41,6 +41,8 @@ export interface Limits {
   qrCodesPerMinute: number;
   wrongTokensPerMinute: number;
   sendsPerMinute: number;
+  /** Keys with a value that an account may have. */
+  stateKeys: number;
   maxUnauthenticatedPerAddress: number;
   unauthenticatedMs: number;
   maxUnauthenticatedBytes: number;
@@ -159,6 +161,7 @@ export function parseEnv(source: Source): Env {
       qrCodesPerMinute: integer('LIMIT_QR_CODES_PER_MINUTE', 120, 0, 1e9),
       wrongTokensPerMinute: integer('LIMIT_WRONG_TOKENS_PER_MINUTE', 20, 0, 1e9),
       sendsPerMinute: integer('LIMIT_SENDS_PER_MINUTE', 1200, 0, 1e9),
+      stateKeys: integer('LIMIT_STATE_KEYS', 10_000, 1, 1e9),
       maxUnauthenticatedPerAddress: integer('MAX_UNAUTHENTICATED_PER_ADDRESS', 100, 1, 1e6),
       unauthenticatedMs: integer('UNAUTHENTICATED_SECONDS', 60, 1, 3600) * 1000,
       maxUnauthenticatedBytes: integer('MAX_UNAUTHENTICATED_BYTES', 65_536, 1024, 1e9),

@@ -44,6 +44,10 @@ const catalogue = {
   valid_until_passed: [400, 'validUntil is in the past'],
   phone_away: [409, 'Mobile device not connected'],
 
+  // Shared state
+  state_exists: [409, 'This key has a value already'],
+  state_full: [409, 'This account has too many keys'],
+
   // Reading changes
   cursor_expired: [410, 'The cursor is too old: start over from a snapshot'],
   resume_required: [409, 'This connection is too slow to follow: connect again to resume'],

@@ -102,6 +102,10 @@ async function useEverything(): Promise<void> {
   await handset.send('message:sent', { phoneNumber: `+${number}`, messageId: 'p1' });
   await put({ id: 'p2', conversationId: 't1', phoneNumber: `+${number}`, body: secrets.get('answer'), type: 'sent' });
   await web.send('web:mark-read', { conversationId: 't1' });
+  await web.send('state:put', { key: 'state-at-rest', value: { text: secret('state') } });
+  await handset.send('state:put', { key: 'state-at-rest', value: { text: secret('state, later') } });
+  await web.send('state:put', { key: 'state-gone', value: secret('state that is deleted') });
+  await web.send('state:delete', { key: 'state-gone' });
   await web.send('web:request-sync');
   const { body } = await call(at, '/api/devices', { token });
   const own = body.devices.find((device: { current: boolean }) => device.current);
@@ -110,12 +114,17 @@ async function useEverything(): Promise<void> {
   for (const path of ['/api/changes', '/api/snapshot', '/api/changes?after=0&wait=1', `/api/changes?token=${token}`])
     await call(at, path, { token });
   await call(at, '/api/auth/verify', { body: { sessionToken: token } });
+  const claimed = await generateQr(at);
+  keep('claimed pairing token', claimed.token);
+  await call(at, '/api/pairing/claim', { token, body: { qrData: claimed.qrData, keys: 'sealed-already' } });
 
   // What is refused is not told either.
   await put({ id: 'bad', body: secret('refused body'), type: 'neither' });
   await put({ id: 'too long', body: `${secret('long body')}${'x'.repeat(70_000)}` });
   await write('w1', `+${secretNumber('other number')}`, secret('another text under a taken tempId'));
   await web.send('web:authenticate', { sessionToken: secret('wrong session token') });
+  await web.send('state:put', { key: 'state-at-rest', value: secret('refused state'), ifAbsent: true });
+  await web.send('state:put', { key: 'state-large', value: secret('large state').repeat(20_000) });
   const stranger = kept(new Client(at));
   await stranger.send('mobile:register', { deviceId, deviceName: secret('impostor'), deviceToken: secret('wrong device token') }); // prettier-ignore
   await handset.send('mobile:scan-qr', { qrData: JSON.stringify({ token: secret('wrong pairing token') }), deviceId });
@@ -217,6 +226,7 @@ test('device tokens and pairing tokens are kept as hashes', async () => {
 test('a deleted message or device leaves its place and nothing that was in it', async () => {
   const left = await query(url, 'SELECT id, content FROM messages WHERE deleted ORDER BY id');
   expect(left).toEqual([{ id: 'gone', content: null }, { id: 'w3', content: null }]); // prettier-ignore
+  expect(await query(url, 'SELECT id, content FROM states WHERE deleted')).toEqual([{ id: 'state-gone', content: null }]); // prettier-ignore
   expect(await query(url, 'SELECT content, phone_id, token_hash FROM devices WHERE deleted')).toEqual([
     { content: null, phone_id: null, token_hash: null },
   ]);

@@ -40,7 +40,7 @@ describe('docs/protocol.md', () => {
   });
 
   test('has every route', () => {
-    const rooms = ['pairing/pairing', 'sessions/devices', 'delivery/changes', 'ops/health'];
+    const rooms = ['pairing/pairing', 'pairing/claims', 'sessions/devices', 'delivery/changes', 'ops/health'];
     const routes = rooms.flatMap((room) => {
       const source = read(`src/${room}.controller.ts`);
       const prefix = /@Controller\('?([^')]*)'?\)/.exec(source)![1];

@@ -1,6 +1,16 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { clientEvents, type ClientEvent } from '../src/delivery/events.js';
-import { browser, call, Client, generateQr, message, pair, phone, type PhoneClient } from './support/clients.js';
+import {
+  browser,
+  call,
+  Client,
+  generateQr,
+  message,
+  pair,
+  phone,
+  waitPairing,
+  type PhoneClient,
+} from './support/clients.js';
 import { cleanUp, later } from './support/database.js';
 import { TestServer } from './support/server.js';
 
@@ -36,7 +46,12 @@ async function aParty(): Promise<Party> {
 
 const SECRET = 'Nobody else may read this';
 const SECRET_NUMBER = '+15559990000';
-const IDS = { message: 'their-message', conversation: 'their-conversation', queued: 'their-queued' };
+const IDS = {
+  message: 'their-message',
+  conversation: 'their-conversation',
+  queued: 'their-queued',
+  state: 'their-state',
+};
 
 /** All of an account, as its own browser sees it. */
 async function everything({ token }: Party): Promise<unknown> {
@@ -68,6 +83,7 @@ async function aVictim(): Promise<Party> {
     ],
   });
   await web.send('web:send-message', { phoneNumber: SECRET_NUMBER, message: SECRET, tempId: IDS.queued });
+  await web.send('state:put', { key: IDS.state, value: SECRET });
   await handset.next('send:message');
   await handset.settled();
   await web.settled();
@@ -158,6 +174,16 @@ const routes: Record<string, Attack> = {
       victim.handset.deviceId,
     ])
       await expectRefusal('/api/auth/verify', { body: { sessionToken } }, 401);
+  },
+  'POST /api/pairing/claim': async (attacker, token) => {
+    const qr = await generateQr(server.url);
+    const body = { qrData: qr.qrData, deviceId: victim.handset.deviceId };
+    if (token !== attacker.token) return expectRefusal('/api/pairing/claim', { token, body }, 403);
+    // Whoever is let in is let into the claimer's own account, whatever the claim says.
+    expect((await call(server.url, '/api/pairing/claim', { token, body })).status).toBe(200);
+    const { data } = (await waitPairing(server.url, qr.token)).body;
+    expect(data.deviceId).toBe(attacker.handset.deviceId);
+    await expectOwnOnly('/api/snapshot', data.sessionToken);
   },
   'POST /api/auth/wait-pairing': async () => {
     for (const token of [victim.browserId, victim.handset.deviceId, victim.handset.deviceToken])
@@ -284,6 +310,13 @@ const events: Record<ClientEvent, EventAttack> = {
     for (const messageId of [IDS.message, IDS.queued])
       await refused(web.send('web:delete-message', { messageId }), 'message_not_found');
   },
+  'state:put': async ({ web, handset }) => {
+    for (const device of [web, handset])
+      expect(await device.send('state:put', { key: IDS.state, value: 'Not theirs' })).toMatchObject({ ok: true });
+  },
+  'state:delete': async ({ web, handset }) => {
+    for (const device of [web, handset]) await refused(device.send('state:delete', { key: IDS.state }), 'not_found');
+  },
   'web:request-sync': async ({ web, handset }) => {
     expect(await web.send('web:request-sync')).toMatchObject({ ok: true });
     await handset.next('request:sync');
@@ -308,6 +341,7 @@ test('every event is refused to a socket that has not said who it is, and to the
     if (from === 'anyone') continue;
     const code = from === 'phone' ? 'device_not_registered' : 'not_authenticated';
     expect([event, await stranger.send(event)]).toMatchObject([event, { ok: false, code }]);
+    if (from === 'device') continue;
     const wrong = from === 'phone' ? web : handset;
     expect([event, await wrong.send(event)]).toMatchObject([event, { ok: false, code: 'wrong_role' }]);
   }

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { Pairing } from '../src/pairing/pairing.service.js';
 import {
   call,
   Client,
@@ -12,8 +14,9 @@ import {
   waitPairing,
   type PhoneClient,
   type Qr,
+  type Reply,
 } from './support/clients.js';
-import { cleanUp, later, temporaryFolder } from './support/database.js';
+import { cleanUp, later, query, temporaryFolder } from './support/database.js';
 import { untilFigure } from './support/metrics.js';
 import { createTestDatabase } from './support/postgres.js';
 import { isInstalled } from './support/programs.js';
@@ -196,7 +199,10 @@ test('verify tells whose phone a session token belongs to', async () => {
   const sessionToken = await pair(server.url, handset);
   const { status, body } = await call(server.url, '/api/auth/verify', { body: { sessionToken } });
   expect(status).toBe(200);
-  expect(body).toEqual({ success: true, data: { deviceId: handset.deviceId, sessionId: expect.any(String) } });
+  expect(body).toEqual({
+    success: true,
+    data: { deviceId: handset.deviceId, sessionId: expect.any(String), accountId: expect.stringMatching(UUID) },
+  });
 });
 
 test('verify: 400 without a token, 401 for a wrong one', async () => {
@@ -234,7 +240,8 @@ test('wait, then scan: the poll is answered with a session of the phone that sca
   const qr = await generateQr(server.url);
   const waiting = waitPairing(server.url, qr.token);
   await untilFigure(server.url, WAITING, 1);
-  expect(await scan(handset, qr)).toEqual({ ok: true });
+  const ack = await scan(handset, qr);
+  expect(ack).toEqual({ ok: true, sessionId: expect.stringMatching(UUID) });
   expect(await handset.next('qr:paired')).toEqual({ success: true });
   const { status, body } = await waiting;
   expect(status).toBe(200);
@@ -243,7 +250,8 @@ test('wait, then scan: the poll is answered with a session of the phone that sca
     data: {
       sessionToken: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
       deviceId: handset.deviceId,
-      sessionId: expect.any(String),
+      sessionId: ack.sessionId,
+      accountId: expect.stringMatching(UUID),
       expiresAt: expect.any(Number),
     },
   });
@@ -359,12 +367,227 @@ test('a code made before a restart is scanned after it; the poll in between is t
   expect((await waiting).body.data.deviceId).toBe(handset.deviceId);
 });
 
+// Keys that are handed over
+
+const SEALED = 'hpke1.ZW5j.Y2lwaGVydGV4dA';
+
+/** What is stored of a code. */
+async function stored({ token }: Qr, url = server.database.url): Promise<{ keys: string | null; collected: boolean }> {
+  const hash = createHash('sha256').update(token).digest();
+  const sql = 'SELECT keys, collected_at IS NOT NULL AS collected FROM pairings WHERE token_hash = $1';
+  return (await query(url, sql, [hash]))[0] as { keys: string | null; collected: boolean };
+}
+
+const handOver = (handset: PhoneClient, { qrData }: Qr, keys: unknown) =>
+  handset.send('mobile:scan-qr', { qrData, deviceId: handset.deviceId, keys });
+
+/** What a browser is told that waits for a session and its keys. */
+const isWhole = ({ status, body }: Reply, sessionId: unknown) =>
+  expect([status, body.data]).toMatchObject([200, { sessionId, keys: SEALED }]);
+
+test('what a phone seals for a browser reaches it as it is, and no waiter goes without', async () => {
+  const handset = await aPhone();
+  const qr = await generateQr(server.url);
+  const waiting = Array.from({ length: 5 }, () => waitPairing(server.url, qr.token));
+  await untilFigure(server.url, WAITING, 5);
+  const { sessionId } = await handOver(handset, qr, SEALED);
+  for (const reply of await Promise.all(waiting)) isWhole(reply, sessionId);
+});
+
+test('a waiter that is behind has its keys, though another one has taken them away', async () => {
+  const handset = await aPhone();
+  const qr = await generateQr(server.url);
+  const waiting = [1, 2].map(() => waitPairing(server.url, qr.token));
+  await untilFigure(server.url, WAITING, 2);
+  // The second to look is kept from looking until the first has been answered, and that is noted.
+  const pairing = server.app.get<Pairing, { find: (hash: Buffer) => Promise<unknown> }>(Pairing);
+  const find = pairing.find.bind(pairing);
+  let looks = 0;
+  later(() => (pairing.find = find));
+  pairing.find = async (hash) => {
+    if (++looks === 2) while (!(await stored(qr)).collected);
+    return find(hash);
+  };
+  const { sessionId } = await handOver(handset, qr, SEALED);
+  for (const reply of await Promise.all(waiting)) isWhole(reply, sessionId);
+  while ((await stored(qr)).keys !== null);
+});
+
+test('keys that came before the browser asked, and before a restart, are there when it asks', async () => {
+  const database = await createTestDatabase();
+  later(() => database.drop());
+  const first = await TestServer.start({ database });
+  const handset = await aPhone(undefined, first.url);
+  const qr = await generateQr(first.url);
+  const { sessionId } = await handOver(handset, qr, SEALED);
+  expect((await stored(qr, database.url)).keys).toBe(SEALED);
+  await first.stop();
+  isWhole(await waitPairing((await aServer({ database })).url, qr.token), sessionId);
+});
+
+test('once the browser has its keys the server has them no more', async () => {
+  const handset = await aPhone();
+  const qr = await generateQr(server.url);
+  await handOver(handset, qr, SEALED);
+  await waitPairing(server.url, qr.token);
+  await untilCollected(qr);
+  expect((await stored(qr)).keys).toBeNull();
+});
+
+test('a poll that dropped before it had the keys is made good by a repeated one', async () => {
+  const handset = await aPhone();
+  const qr = await generateQr(server.url);
+  const dropping = new AbortController();
+  const dropped = waitPairing(server.url, qr.token, { signal: dropping.signal });
+  await untilFigure(server.url, WAITING, 1);
+  dropping.abort();
+  await expect(dropped).rejects.toThrow();
+  await untilFigure(server.url, WAITING, 0);
+  const { sessionId } = await handOver(handset, qr, SEALED);
+  isWhole(await waitPairing(server.url, qr.token), sessionId);
+});
+
+test('who scans second changes nothing of the keys', async () => {
+  const [first, second] = [await aPhone(), await aPhone()];
+  const qr = await generateQr(server.url);
+  const { sessionId } = await handOver(first, qr, SEALED);
+  expect(await handOver(second, qr, 'hpke1.other.keys')).toMatchObject({ ok: false, code: 'pairing_used' });
+  isWhole(await waitPairing(server.url, qr.token), sessionId);
+});
+
+test.each([
+  ['a character more than 64 KiB', 'x'.repeat(65_537), 'string_too_long'],
+  ['NUL', 'a\0b', 'invalid_string'],
+  ['half a character', '\ud800', 'invalid_string'],
+  ['nothing', '', 'invalid_payload'],
+  ['no text', { a: 1 }, 'invalid_payload'],
+])('keys with %s are refused, and the code stays unclaimed', async (_what, keys, code) => {
+  const handset = await aPhone();
+  const qr = await generateQr(server.url);
+  expect(await handOver(handset, qr, keys)).toMatchObject({ ok: false, code });
+  expect(await handOver(handset, qr, 'x'.repeat(65_536))).toMatchObject({ ok: true });
+});
+
+test('the account is the same for the phone, for its browsers and for verify', async () => {
+  const socket = aSocket();
+  const registered = await socket.send('mobile:register', { deviceId: 'account-1' });
+  const known = { deviceId: 'account-1', deviceToken: registered.deviceToken as string };
+  const handset = await aPhone(known);
+  const sessionToken = await pair(server.url, handset);
+  const verified = await call(server.url, '/api/auth/verify', { body: { sessionToken } });
+  const signedIn = await aSocket().send('web:authenticate', { sessionToken });
+  const again = await handset.send('mobile:register', known);
+  const { accountId } = registered;
+  expect(accountId).toMatch(UUID);
+  for (const told of [verified.body.data, signedIn, again, await handset.next('authenticated')])
+    expect(told).toMatchObject({ accountId });
+});
+
+// A browser lets another one in
+
+interface Paired {
+  handset: PhoneClient;
+  token: string;
+}
+const aPair = async (): Promise<Paired> => {
+  const handset = await aPhone();
+  return { handset, token: await pair(server.url, handset) };
+};
+const claim = (token: string, body: unknown) => call(server.url, '/api/pairing/claim', { token, body });
+
+test('a signed-in browser lets another one in, with the keys, while the phone is away', async () => {
+  const { handset, token } = await aPair();
+  handset.close();
+  const qr = await generateQr(server.url);
+  const waiting = waitPairing(server.url, qr.token);
+  await untilFigure(server.url, WAITING, 1);
+  // The token is all that the server is shown of the code.
+  const claimed = await claim(token, { qrData: JSON.stringify({ token: qr.token }), keys: SEALED });
+  expect([claimed.status, claimed.body]).toEqual([200, { success: true, data: { sessionId: expect.stringMatching(UUID) } }]); // prettier-ignore
+  const reply = await waiting;
+  isWhole(reply, claimed.body.data.sessionId);
+  expect(reply.body.data.deviceId).toBe(handset.deviceId);
+  const changes = (await call(server.url, '/api/snapshot', { token: reply.body.data.sessionToken })).body.changes;
+  const own = changes.find(({ id }: { id: string }) => id === claimed.body.data.sessionId);
+  expect(own.row).toMatchObject({ kind: 'browser', pairedWith: handset.deviceId });
+});
+
+test('a browser that was let in by a browser lets in another one, and works as any other', async () => {
+  const { handset, token } = await aPair();
+  let newest = token;
+  for (let i = 0; i < 2; i++) {
+    const qr = await generateQr(server.url);
+    expect((await claim(newest, { qrData: qr.qrData })).status).toBe(200);
+    const { data } = (await waitPairing(server.url, qr.token)).body;
+    expect(data).not.toHaveProperty('keys');
+    newest = data.sessionToken;
+  }
+  const web = aSocket();
+  expect(await web.send('web:authenticate', { sessionToken: newest })).toMatchObject({ deviceId: handset.deviceId });
+  await web.send('web:send-message', { phoneNumber: '+15550100', message: 'Hi', tempId: 't' });
+  expect(await handset.next('send:message')).toMatchObject({ tempId: 't' });
+});
+
+test('one code, claimed by a phone and two browsers at once: one wins', async () => {
+  const [one, two] = [await aPair(), await aPair()];
+  const qr = await generateQr(server.url);
+  const [scanned, ...claims] = await Promise.all([
+    scan(one.handset, qr),
+    claim(one.token, { qrData: qr.qrData }),
+    claim(two.token, { qrData: qr.qrData }),
+  ]);
+  const outcomes = [scanned.ok ? 'ok' : scanned.code, ...claims.map(({ status, body }) => (status === 200 ? 'ok' : body.code))]; // prettier-ignore
+  expect(outcomes.sort()).toEqual(['ok', 'pairing_used', 'pairing_used']);
+});
+
+test.each([
+  ['a made-up token', { qrData: '{"token":"b7c6a0de-6a45-4c0e-9c5f-0d3d8a8f6b11"}' }, 400, 'invalid_qr'],
+  ['no code', { qrData: 'hello' }, 400, 'invalid_qr'],
+  ['nothing', {}, 400, 'bad_request'],
+  ['keys that are no text', { qrData: '{"token":"x"}', keys: { a: 1 } }, 400, 'bad_request'],
+  ['keys that are too long', { qrData: '{"token":"x"}', keys: 'x'.repeat(65_537) }, 400, 'bad_request'],
+  ['keys with NUL', { qrData: '{"token":"x"}', keys: 'a\0b' }, 400, 'invalid_string'],
+])('a browser that claims with %s is refused', async (_what, body, status, code) => {
+  const { token } = await aPair();
+  const reply = await claim(token, body);
+  expect([reply.status, reply.body.code]).toEqual([status, code]);
+});
+
+test('a browser that claims too late, or twice, is told so', async () => {
+  const { url } = await aServer({ pairingTtlMs: 300 });
+  const handset = await aPhone(undefined, url);
+  const token = await pair(url, handset);
+  const { qrData, token: code } = await generateQr(url);
+  await waitPairing(url, code);
+  const late = await call(url, '/api/pairing/claim', { token, body: { qrData } });
+  expect([late.status, late.body]).toEqual([410, told('pairing_expired', 'QR code expired')]);
+
+  const mine = await aPair();
+  const qr = await generateQr(server.url);
+  await claim(mine.token, { qrData: qr.qrData });
+  const twice = await claim(mine.token, { qrData: qr.qrData });
+  expect([twice.status, twice.body]).toEqual([410, told('pairing_used', 'QR code already used')]);
+});
+
+test('only a signed-in browser claims over REST: no phone, no stranger, none that was removed', async () => {
+  const { handset, token } = await aPair();
+  const qr = await generateQr(server.url);
+  const body = { qrData: qr.qrData };
+  expect((await claim(handset.deviceToken, body)).body.code).toBe('wrong_role');
+  expect((await call(server.url, '/api/pairing/claim', { body })).body.code).toBe('not_authenticated');
+  const removed = await pair(server.url, handset);
+  const [, own] = (await devicesOf(removed)).filter(({ kind }) => kind === 'browser');
+  await call(server.url, `/api/devices/${own!.id}`, { token, method: 'DELETE' });
+  expect((await claim(removed, body)).body.code).toBe('session_expired');
+  expect((await claim(token, body)).status).toBe(200);
+});
+
 // Faults that must not come back
 
 test('the same QR code pairs once', async () => {
   const [first, second] = [await aPhone(), await aPhone()];
   const qr = await generateQr(server.url);
-  expect(await scan(first, qr)).toEqual({ ok: true });
+  expect(await scan(first, qr)).toMatchObject({ ok: true });
   for (const again of [first, second]) expect(await scan(again, qr)).toMatchObject({ ok: false, code: 'pairing_used' });
   expect((await waitPairing(server.url, qr.token)).body.data.deviceId).toBe(first.deviceId);
   expect(second.all('qr:paired')).toEqual([]);
@@ -419,7 +642,7 @@ test('a phone whose clock is wrong pairs: the age written in the code does not c
   const handset = await aPhone();
   const { token } = await generateQr(server.url);
   const qrData = JSON.stringify({ token, timestamp: 0, expiresIn: 1 });
-  expect(await scan(handset, { qrData })).toEqual({ ok: true });
+  expect(await scan(handset, { qrData })).toMatchObject({ ok: true });
 });
 
 test('a phone pairs as itself only: another deviceId is refused and the code stays unclaimed', async () => {
@@ -428,7 +651,7 @@ test('a phone pairs as itself only: another deviceId is refused and the code sta
   const ack = await mine.send('mobile:scan-qr', { qrData: qr.qrData, deviceId: other.deviceId });
   expect(ack).toMatchObject({ ok: false, code: 'authentication_failed' });
   expect(await devicesOf(other.deviceToken)).toHaveLength(1);
-  expect(await scan(mine, qr)).toEqual({ ok: true });
+  expect(await scan(mine, qr)).toMatchObject({ ok: true });
 });
 
 test('a socket that has not registered cannot scan, and a browser cannot', async () => {
@@ -439,7 +662,7 @@ test('a socket that has not registered cannot scan, and a browser cannot', async
   const web = aSocket();
   await web.send('web:authenticate', { sessionToken: await pair(server.url, handset) });
   expect(await web.send('mobile:scan-qr', payload)).toMatchObject({ ok: false, code: 'wrong_role' });
-  expect(await scan(handset, qr)).toEqual({ ok: true });
+  expect(await scan(handset, qr)).toMatchObject({ ok: true });
 });
 
 test('a session is in the account of the phone that scanned, and in no other', async () => {
@@ -476,6 +699,7 @@ test('a phone that does not ask for acks pairs by events alone', async () => {
   expect(await socket.next('authenticated')).toEqual({
     success: true,
     deviceId: 'old phone 1',
+    accountId: expect.stringMatching(UUID),
     deviceToken: expect.any(String),
   });
   const qr = await generateQr(server.url);

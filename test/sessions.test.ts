@@ -65,18 +65,26 @@ async function expectRefused(token: string, url = server.url): Promise<void> {
 test('the first registration answers the token of the device, later ones do not', async () => {
   const first = aSocket();
   const ack = await register(first, 'first-1');
-  expect(ack).toEqual({ ok: true, deviceId: 'first-1', deviceToken: expect.any(String) });
+  expect(ack).toEqual({
+    ok: true,
+    deviceId: 'first-1',
+    accountId: expect.any(String),
+    deviceToken: expect.any(String),
+  });
+  const { accountId } = ack;
   expect(await first.next('authenticated')).toEqual({
     success: true,
     deviceId: 'first-1',
+    accountId,
     deviceToken: ack.deviceToken,
   });
   const second = aSocket();
   expect(await register(second, 'first-1', { deviceToken: ack.deviceToken })).toEqual({
     ok: true,
     deviceId: 'first-1',
+    accountId,
   });
-  expect(await second.next('authenticated')).toEqual({ success: true, deviceId: 'first-1' });
+  expect(await second.next('authenticated')).toEqual({ success: true, deviceId: 'first-1', accountId });
 });
 
 test.each([
@@ -129,7 +137,7 @@ test('a second registration without the token, or with a wrong one, takes nothin
 test('ALLOW_TOKENLESS_PHONES lets a phone back in without its token, but not with a wrong one', async () => {
   const { url } = await aServer({ allowTokenlessPhones: true });
   await register(aSocket(url), 'keeps-nothing');
-  expect(await register(aSocket(url), 'keeps-nothing')).toEqual({ ok: true, deviceId: 'keeps-nothing' });
+  expect(await register(aSocket(url), 'keeps-nothing')).toMatchObject({ ok: true, deviceId: 'keeps-nothing' });
   expect(await register(aSocket(url), 'keeps-nothing', { deviceToken: 'wrong' })).toMatchObject({ ok: false });
 });
 
@@ -350,7 +358,8 @@ test('signing in twice asks the phone for one sync', async () => {
 
 test('a browser is told whose it is', async () => {
   const { handset, web, sessionId } = await aPair();
-  expect(await web.next('authenticated')).toEqual({ success: true, deviceId: handset.deviceId, sessionId });
+  const accountId = expect.any(String);
+  expect(await web.next('authenticated')).toEqual({ success: true, deviceId: handset.deviceId, sessionId, accountId });
 });
 
 test('a connection does not change hands', async () => {
@@ -582,7 +591,7 @@ test('a removed phone is out, and may register anew as another account that sees
 test('verify says no once the browser was removed', async () => {
   const { handset, token, sessionId } = await aPair();
   const verify = () => call(server.url, '/api/auth/verify', { body: { sessionToken: token } });
-  expect((await verify()).body).toEqual({ success: true, data: { deviceId: handset.deviceId, sessionId } });
+  expect((await verify()).body).toMatchObject({ success: true, data: { deviceId: handset.deviceId, sessionId } });
   await remove(handset.deviceToken, sessionId);
   expect((await verify()).status).toBe(401);
 });

@@ -7,6 +7,7 @@ import {
   call,
   Client,
   follower,
+  generateQr,
   message,
   pair,
   phone,
@@ -146,6 +147,24 @@ describe('every view is the snapshot', () => {
     },
     'a browser is renamed': ({ token }) =>
       call(server.url, `/api/devices/${claim(token, 'sid')}`, { token, method: 'PATCH', body: { name: 'Kitchen' } }),
+    'devices put values, change and delete them': async ({ handset, web }) => {
+      await web.send('state:put', {
+        key: 'a "odd\\ \u2028 key 😀',
+        value: { text: '\ud800 "\\ \0 é 😀', list: [1, [null]] },
+      });
+      await handset.send('state:put', { key: 'b', value: 1 });
+      await web.send('state:put', { key: 'b', value: null });
+      await web.send('state:put', { key: 'b', value: 2, ifAbsent: true });
+      await handset.send('state:put', { key: 'c', value: false });
+      await web.send('state:delete', { key: 'c' });
+      await handset.send('state:put', { key: 'd', value: '' });
+      await handset.send('state:delete', { key: 'd' });
+      await web.send('state:put', { key: 'd', value: 'again', ifAbsent: true });
+    },
+    'a browser lets in another one': async ({ token }) => {
+      const qr = await generateQr(server.url);
+      await call(server.url, '/api/pairing/claim', { token, body: { qrData: qr.qrData } });
+    },
     'a browser is let in': ({ handset }) => pair(server.url, handset),
     'a browser is removed': async ({ handset, token }) => {
       const other = await pair(server.url, handset);
@@ -160,6 +179,9 @@ describe('every view is the snapshot', () => {
         report(world, 'm2', 'delivered'),
         world.web.send('web:mark-read', { conversationId: 'thread-1' }),
         world.handset.send('message:deleted', { messageId: 'm1' }),
+        world.handset.send('state:put', { key: 'k', value: 1 }),
+        world.web.send('state:put', { key: 'k', value: 2 }),
+        world.web.send('state:delete', { key: 'k' }),
         tell(world, message(), message({ id: 'm2', type: 'sent', status: 'sent' })),
         pair(server.url, world.handset),
       ]);
@@ -255,6 +277,10 @@ describe('whatever happens, in whatever order', () => {
     { weight: 4, arbitrary: fc.record({ do: fc.constant('write' as const), send }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('retell' as const), send }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const), thread: fc.nat({ max: THREADS - 1 }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('share' as const), key: fc.constantFrom('k1', 'k2'), value: fc.option(fc.nat()), ifAbsent: fc.boolean(), byPhone: fc.boolean() }), // prettier-ignore
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('leave' as const), who: fc.constantFrom('phone' as const, 'one' as const, 'two' as const) }) }, // prettier-ignore
     { weight: 2, arbitrary: fc.constant({ do: 'follow' as const }) },
     {
@@ -352,6 +378,12 @@ describe('whatever happens, in whatever order', () => {
           if (ack.ok && command.thread === 0)
             this.firstReadUpTo = Math.max(0, ...[...this.inFirst.keys()].map((n) => told(n).timestamp));
           return;
+        }
+        case 'share': {
+          const { key, value, ifAbsent } = command;
+          const device = await (command.byPhone ? this.handset() : this.web(1));
+          if (value === null) return this.start(device.send('state:delete', { key }));
+          return this.start(device.send('state:put', { key, value, ifAbsent }));
         }
         case 'leave':
           if (command.who === 'phone') this.phone?.close();

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { MessagingModule } from '../messaging/messaging.module.js';
 import { PairingModule } from '../pairing/pairing.module.js';
+import { SyncModule } from '../sync/sync.module.js';
 import { ChangesController } from './changes.controller.js';
 import { ChangesReader } from './changes-reader.js';
 import { Connections } from './connections.js';
@@ -8,7 +9,7 @@ import { Relay } from './relay.js';
 import { RelayGateway } from './relay.gateway.js';
 
 @Module({
-  imports: [MessagingModule, PairingModule],
+  imports: [MessagingModule, PairingModule, SyncModule],
   controllers: [ChangesController],
   providers: [ChangesReader, Connections, Relay, RelayGateway],
 })

@@ -23,8 +23,22 @@ const Status = Type.Union(
   ),
 );
 
-/** Who may send an event: a registered phone, a signed-in browser, or anybody. */
-export type Sender = 'phone' | 'browser' | 'anyone';
+/** Who may send an event: a registered phone, a signed-in browser, either of them, or anybody. */
+export type Sender = 'phone' | 'browser' | 'device' | 'anyone';
+
+/** Any JSON value; not bytes, which Socket.IO could carry too. */
+const Json = Type.Unsafe<unknown>(
+  Type.Recursive((Value) =>
+    Type.Union([
+      Type.Null(),
+      Type.Boolean(),
+      Type.Number(),
+      Type.String(),
+      Type.Array(Value),
+      Type.Record(Type.String(), Value),
+    ]),
+  ),
+);
 
 /** The events that clients send, with the bounds this server was given. */
 export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch' | 'maxTextLength'>) {
@@ -42,7 +56,8 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
   const Conversation = Type.Object({
     id: Id,
     phoneNumber: PhoneNumber,
-    contactName: Type.Optional(Type.Union([Name, Type.Null()])),
+    // A native phone's is sealed, which makes it longer than a name.
+    contactName: Type.Optional(Type.Union([Text, Type.Null()])),
     lastMessage: Type.Optional(Type.Union([Text, Type.Null()])),
     lastMessageTime: Type.Optional(Time),
     unreadCount: Type.Optional(Type.Integer({ minimum: 0, maximum: 1e9 })),
@@ -60,7 +75,11 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
       deviceToken: Type.Optional(Type.Union([Token, Type.Null()])),
       inviteToken: Type.Optional(Token),
     }),
-    'mobile:scan-qr': event('phone', { qrData: Type.String({ maxLength: 4096 }), deviceId: DeviceId }),
+    'mobile:scan-qr': event('phone', {
+      qrData: Type.String({ maxLength: 4096 }),
+      deviceId: DeviceId,
+      keys: Type.Optional(Type.String({ minLength: 1, maxLength: 65_536 })),
+    }),
     'mobile:messages': event('phone', { messages: Type.Array(Message, { maxItems: maxBatch }) }),
     'mobile:conversations': event('phone', { conversations: Type.Array(Conversation, { maxItems: maxBatch }) }),
     'mobile:message-status': event('phone', { messageId: Id, status: Status }),
@@ -76,6 +95,8 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
     'web:mark-read': event('browser', { conversationId: Id }),
     'web:delete-message': event('browser', { messageId: Id }),
     'web:request-sync': event('browser', {}),
+    'state:put': event('device', { key: Id, value: Json, ifAbsent: Type.Optional(Type.Boolean()) }),
+    'state:delete': event('device', { key: Id }),
   };
 }
 

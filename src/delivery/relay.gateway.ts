@@ -23,6 +23,7 @@ import { Devices } from '../sessions/devices.service.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import type { Session } from '../sessions/session.js';
 import { Tokens } from '../sessions/tokens.js';
+import { States } from '../sync/state.service.js';
 import { compileCheck } from './check.js';
 import { Connections } from './connections.js';
 import { Doorman } from './doorman.js';
@@ -65,6 +66,7 @@ export class RelayGateway
     private readonly inbox: Inbox,
     private readonly outbox: Outbox,
     private readonly conversations: Conversations,
+    private readonly states: States,
     private readonly connections: Connections,
     private readonly relay: Relay,
     private readonly metrics: Metrics,
@@ -80,7 +82,7 @@ export class RelayGateway
   /** One line an event; what they mean is in the services. */
   private readonly handlers: Handlers = {
     'mobile:register': (peer, phone) => this.register(peer, phone),
-    'mobile:scan-qr': (peer, { qrData, deviceId }) => this.scan(peer, qrData, deviceId),
+    'mobile:scan-qr': (peer, code) => this.scan(peer, code),
     'mobile:messages': (peer, { messages }) => this.putMessages(peer, messages.map(toPhoneMessage)),
     'mobile:conversations': (peer, { conversations }) =>
       this.conversations.tell(peer.session!, conversations.map(toPhoneConversation)),
@@ -92,6 +94,8 @@ export class RelayGateway
     'web:mark-read': (peer, { conversationId }) => this.conversations.markRead(peer.session!, conversationId, peer.id),
     'web:delete-message': (peer, { messageId }) => this.inbox.remove(peer.session!, messageId, peer.id),
     'web:request-sync': (peer) => this.requestSync(peer),
+    'state:put': (peer, { key, value, ifAbsent }) => this.states.put(peer.session!, key, value, ifAbsent ?? false),
+    'state:delete': (peer, { key }) => this.states.delete(peer.session!, key),
   };
 
   onModuleInit(): void {
@@ -213,8 +217,9 @@ export class RelayGateway
     const { deviceId } = phone;
     if (peer.session !== undefined) {
       if (peer.session.kind !== 'phone' || peer.session.phoneId !== deviceId) throw relayError('already_authenticated');
-      peer.emit('authenticated', { success: true, deviceId });
-      return { deviceId };
+      const reply = { deviceId, accountId: peer.session.account.id };
+      peer.emit('authenticated', { success: true, ...reply });
+      return reply;
     }
     const { session, deviceToken } = await this.devices.registerPhone(
       {
@@ -226,7 +231,8 @@ export class RelayGateway
       },
       peer.address,
     );
-    const reply = { deviceId, ...(deviceToken === undefined ? {} : { deviceToken }) };
+    const accountId = session.account.id;
+    const reply = { deviceId, accountId, ...(deviceToken === undefined ? {} : { deviceToken }) };
     peer.emit('authenticated', { success: true, ...reply });
     this.signedIn(peer, session);
     return reply;
@@ -239,9 +245,10 @@ export class RelayGateway
     return work;
   }
 
-  private async scan(peer: Peer, qrData: string, deviceId: string): Promise<void> {
-    await this.pairing.claim(peer.session!, qrData, deviceId, peer.address);
+  private async scan(peer: Peer, code: Payload<'mobile:scan-qr'>): Promise<Reply> {
+    const reply = await this.pairing.claim(peer.session!, code, peer.address);
     peer.emit('qr:paired', { success: true });
+    return reply;
   }
 
   private async authenticate(peer: Peer, sessionToken: string): Promise<Reply> {
@@ -250,7 +257,7 @@ export class RelayGateway
     const again = peer.session !== undefined;
     if (again && (peer.session!.account.id !== session.account.id || peer.session!.deviceId !== session.deviceId))
       throw relayError('already_authenticated');
-    const reply = { deviceId: session.phoneId, sessionId: session.deviceId };
+    const reply = { deviceId: session.phoneId, sessionId: session.deviceId, accountId: session.account.id };
     peer.emit('authenticated', { success: true, ...reply });
     if (!again) this.signedIn(peer, session);
     // The phone is asked for a sync once a login, however often the login is said.
@@ -325,7 +332,7 @@ export class RelayGateway
 function admit({ session }: Peer, from: Sender): void {
   if (from === 'anyone') return;
   if (session === undefined) throw relayError(from === 'phone' ? 'device_not_registered' : 'not_authenticated');
-  if (session.kind !== from) throw relayError('wrong_role');
+  if (from !== 'device' && session.kind !== from) throw relayError('wrong_role');
 }
 
 /** What Socket.IO hands the client as `connect_error`: `message`, and the whole body as `data`. */

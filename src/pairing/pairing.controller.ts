@@ -48,7 +48,7 @@ export class PairingController {
     return { success: true, data: { qrData, token, expiresIn, qrImage } };
   }
 
-  @ApiOperation({ summary: 'Long poll: answers when a phone has scanned the code, or with 408 when it expires.' })
+  @ApiOperation({ summary: 'Long poll: answers when a device has scanned the code, or with 408 when it expires.' })
   @Post('wait-pairing')
   @HttpCode(200)
   @ApiOkResponse({ type: WaitPairingReply })
@@ -66,8 +66,8 @@ export class PairingController {
   @ApiOkResponse({ type: VerifyReply })
   async verify(@Address() address: string, @Body() { sessionToken }: VerifyDto): Promise<VerifyReply> {
     if (!sessionToken) throw relayError('token_required');
-    const { phoneId, deviceId } = await this.tokens.authenticate(sessionToken, address);
-    return { success: true, data: { deviceId: phoneId, sessionId: deviceId } };
+    const { account, phoneId, deviceId } = await this.tokens.authenticate(sessionToken, address);
+    return { success: true, data: { deviceId: phoneId, sessionId: deviceId, accountId: account.id } };
   }
 }
 

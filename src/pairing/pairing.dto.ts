@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IsIn, IsOptional, IsString, MaxLength } from 'class-validator';
+import { IsIn, IsNotEmpty, IsOptional, IsString, MaxLength } from 'class-validator';
 
 export class GenerateQrQuery {
   @ApiProperty({
@@ -34,6 +34,20 @@ export class VerifyDto {
   sessionToken?: string;
 }
 
+export class ClaimDto {
+  @ApiProperty({ description: 'What the QR code says; its token is enough' })
+  @IsString()
+  @MaxLength(4096)
+  qrData!: string;
+
+  @ApiProperty({ required: false, description: "The account's keys, sealed for the browser that shows the code" })
+  @IsOptional()
+  @IsString()
+  @IsNotEmpty()
+  @MaxLength(65_536)
+  keys?: string;
+}
+
 class QrDto {
   @ApiProperty({ description: 'What the QR code says: JSON with token, timestamp (ms), expiresIn (ms) and url' })
   qrData!: string;
@@ -46,12 +60,20 @@ class PairedDto {
   @ApiProperty({ description: 'A JWT for web:authenticate and as a Bearer token' }) sessionToken!: string;
   @ApiProperty({ description: 'The id of the phone' }) deviceId!: string;
   @ApiProperty({ description: 'The id of this browser among the devices of the account' }) sessionId!: string;
+  @ApiProperty() accountId!: string;
   @ApiProperty({ description: 'ms since 1970' }) expiresAt!: number;
+  @ApiProperty({ required: false, description: 'What the device that let this browser in sealed for it' })
+  keys?: string;
 }
 
 class VerifiedDto {
   @ApiProperty({ description: 'The id of the phone' }) deviceId!: string;
   @ApiProperty({ description: 'The id of this browser among the devices of the account' }) sessionId!: string;
+  @ApiProperty() accountId!: string;
+}
+
+class ClaimedDto {
+  @ApiProperty({ description: 'The id of the new browser among the devices of the account' }) sessionId!: string;
 }
 
 export class GenerateQrReply {
@@ -67,4 +89,9 @@ export class WaitPairingReply {
 export class VerifyReply {
   @ApiProperty({ enum: [true] }) success!: true;
   @ApiProperty({ type: VerifiedDto }) data!: VerifiedDto;
+}
+
+export class ClaimReply {
+  @ApiProperty({ enum: [true] }) success!: true;
+  @ApiProperty({ type: ClaimedDto }) data!: ClaimedDto;
 }

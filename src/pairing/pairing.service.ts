@@ -18,20 +18,32 @@ const PURGE_EVERY_MS = 3_600_000;
 /** How long an ended pairing still answers "already used" rather than "never issued". */
 const KEEP_ENDED_MS = 86_400_000;
 
+/** A scanned code: its text, and the account's keys sealed for the browser that shows it (protocol/src/pairing.ts). */
+export interface ScannedCode {
+  qrData: string;
+  keys?: string;
+  /** A phone's own id. */
+  deviceId?: string;
+}
+
 export interface Paired {
   sessionToken: string;
   /** The phone's id. */
   deviceId: string;
   /** The browser's own id. */
   sessionId: string;
+  accountId: string;
   /** ms since 1970 */
   expiresAt: number;
+  /** What came with the claim, as it came. */
+  keys?: string;
 }
 
 /**
- * How a browser gets its session. The browser asks for a QR code and waits; a registered phone scans it and claims the
- * pairing; whoever waits with the token is answered. A pairing is a row, known by the hash of its token, claimed once,
- * before it expires on our clock. Claim and wait may come in either order, and the server may restart in between.
+ * How a browser gets its session. The browser asks for a QR code and waits; a registered phone, or a browser that is signed
+ * in, scans it and claims the pairing; whoever waits with the token is answered. A pairing is a row, known by the hash of
+ * its token, claimed once, before it expires on our clock. Claim and wait may come in either order, and the server may
+ * restart in between.
  */
 @Injectable()
 export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
@@ -72,9 +84,15 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     return { token, qrData: JSON.stringify({ token, timestamp, expiresIn, url }), expiresIn };
   }
 
-  /** A registered phone scanned a QR code. What the code says of its own age does not count. */
-  async claim(phone: Session, qrData: string, deviceId: string, address: string): Promise<void> {
-    if (phone.kind !== 'phone' || deviceId !== phone.phoneId) throw relayError('authentication_failed');
+  /**
+   * A device scanned a QR code, which lets a browser into its account; resolves with the browser's id. What the code says
+   * of its own age does not count. Throws `invalid_qr`, `pairing_expired`, `pairing_used`, `rate_limited`, and
+   * `authentication_failed` when a phone claims as another one.
+   */
+  async claim(by: Session, { qrData, keys, deviceId }: ScannedCode, address: string): Promise<{ sessionId: string }> {
+    if (deviceId !== undefined && deviceId !== by.phoneId) throw relayError('authentication_failed');
+    if (keys !== undefined && (!keys.isWellFormed() || keys.includes('\0')))
+      throw relayError('invalid_string', { detail: 'keys' });
     const token = tokenIn(qrData);
     if (token === undefined) throw await this.refuse(address);
 
@@ -83,7 +101,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     const now = new Date();
     const { count } = await this.database.prisma.pairing.updateMany({
       where: { tokenHash, claimedAt: null, expiresAt: { gt: now } },
-      data: { claimedAt: now, accountId: phone.account.id, phoneId: phone.phoneId, browserId },
+      data: { claimedAt: now, accountId: by.account.id, phoneId: by.phoneId, browserId, keys },
     });
     if (count === 0) {
       const row = await this.database.prisma.pairing.findUnique({ where: { tokenHash } });
@@ -93,15 +111,16 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     }
     this.metrics.pairings.inc({ outcome: 'claimed' });
     try {
-      await this.admit(phone, browserId, now);
+      await this.admit(by, browserId, now);
     } finally {
       // Claimed is claimed: who collects it admits the browser again, should that have failed.
       this.waiters.wake(key(tokenHash));
     }
+    return { sessionId: browserId };
   }
 
   /**
-   * Resolves with the session once a phone has claimed the pairing; every waiter of one token gets the same session.
+   * Resolves with the session once a device has claimed the pairing; every waiter of one token gets the same session.
    * Holds nothing but memory while it waits. Once an answer was handed over whole, later polls get `pairing_used`.
    */
   async wait(token: string | undefined, address: string, response: ServerResponse, name?: string): Promise<Paired> {
@@ -110,16 +129,18 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     // First in line, then look: a claim in between is not missed.
     const waiter = this.waiters.join(key(tokenHash), response);
     try {
-      const row = await this.find(tokenHash);
+      let row = await this.find(tokenHash);
       if (row === null) {
         await this.limits.wrongToken(address);
         throw relayError('pairing_unknown');
       }
       if (row.collectedAt !== null) throw relayError('pairing_used');
-      if (row.claimedAt === null) await waiter.over(row.expiresAt);
-      const now = await this.find(tokenHash);
-      if (now?.claimedAt == null) throw relayError('pairing_timeout');
-      const paired = await this.collect(now, name);
+      if (row.claimedAt === null) {
+        await waiter.over(row.expiresAt);
+        row = await this.find(tokenHash);
+      }
+      if (row?.claimedAt == null) throw relayError('pairing_timeout');
+      const paired = await this.collect(row, name);
       response.once('finish', () => void this.collected(tokenHash, response));
       return paired;
     } finally {
@@ -135,7 +156,14 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     // The server may have died between claim and admission; admitting twice is once.
     await this.admit(session, row.browserId!, row.claimedAt!);
     if (name) await this.devices.rename(session, session.deviceId, name);
-    return { sessionToken: this.tokens.sign(session), deviceId: row.phoneId!, sessionId: row.browserId!, expiresAt };
+    return {
+      sessionToken: this.tokens.sign(session),
+      deviceId: row.phoneId!,
+      sessionId: row.browserId!,
+      accountId: account.id,
+      expiresAt,
+      ...(row.keys === null ? {} : { keys: row.keys }),
+    };
   }
 
   private admit({ account, phoneId }: Session, browserId: string, claimedAt: Date): Promise<void> {
@@ -148,11 +176,12 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   /** An answer that went into a dead connection was not collected: a repeated poll gets it. */
-  private async collected(tokenHash: Uint8Array<ArrayBuffer>, response: ServerResponse): Promise<void> {
+  private async collected(tokenHash: Buffer<ArrayBuffer>, response: ServerResponse): Promise<void> {
     if (response.destroyed || response.socket?.destroyed) return;
     try {
-      const where = { tokenHash, collectedAt: null };
-      await this.database.prisma.pairing.updateMany({ where, data: { collectedAt: new Date() } });
+      // Others that wait for the same session have yet to read the keys; the last of them takes them away.
+      const keys = this.waiters.has(key(tokenHash)) ? undefined : null;
+      await this.database.prisma.pairing.updateMany({ where: { tokenHash }, data: { collectedAt: new Date(), keys } });
       this.metrics.pairings.inc({ outcome: 'collected' });
     } catch (error) {
       this.log.warn({ err: error }, 'a collected pairing could not be marked');

@@ -45,6 +45,11 @@ export class Waiters {
     };
   }
 
+  /** Whether anybody waits for it, or is about to be answered. */
+  has(pairing: string): boolean {
+    return this.byPairing.has(pairing);
+  }
+
   wake(pairing: string): void {
     for (const { resolve } of this.byPairing.get(pairing) ?? []) resolve();
   }

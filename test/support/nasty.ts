@@ -468,7 +468,7 @@ export const frames: Record<string, string | Buffer | Frame> = {
 /** What each event looks like when it is right, for tests to spoil. */
 export const events: Record<string, Record<string, unknown>> = {
   'mobile:register': { deviceId: 'd', deviceName: 'n', deviceModel: 'm', deviceToken: 't', inviteToken: 'i' },
-  'mobile:scan-qr': { qrData: '{"token":"a"}', deviceId: 'd' },
+  'mobile:scan-qr': { qrData: '{"token":"a"}', deviceId: 'd', keys: 'k' },
   'mobile:messages': {
     messages: [
       {
@@ -496,4 +496,6 @@ export const events: Record<string, Record<string, unknown>> = {
   'web:mark-read': { conversationId: 'c' },
   'web:delete-message': { messageId: 'm' },
   'web:request-sync': {},
+  'state:put': { key: 'k', value: { a: [1, 'b', null] }, ifAbsent: false },
+  'state:delete': { key: 'k' },
 };

@@ -10,6 +10,8 @@ export interface ServerOptions extends Partial<Omit<BootEnv, 'limits'>> {
   /** A database that is there already, and stays. */
   database?: TestDatabase;
   log?: Log;
+  /** Where the built web client is. */
+  webFolder?: string;
 }
 
 /** The whole server in this process, on a free port and a database of its own. */
@@ -21,7 +23,7 @@ export class TestServer {
     private readonly ownDatabase: boolean,
   ) {}
 
-  static async start({ database, log, limits, ...overrides }: ServerOptions = {}): Promise<TestServer> {
+  static async start({ database, log, limits, webFolder, ...overrides }: ServerOptions = {}): Promise<TestServer> {
     const used = database ?? (await createTestDatabase());
     const defaults = parseEnv({ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'silent' });
     const env: BootEnv = {
@@ -32,7 +34,7 @@ export class TestServer {
       ...overrides,
       limits: { ...defaults.limits, ...limits },
     };
-    const app = await createApp(env, log ?? createLog(env));
+    const app = await createApp(env, log ?? createLog(env), webFolder);
     await app.listen(0, '127.0.0.1');
     return new TestServer(app, used, env, database === undefined);
   }

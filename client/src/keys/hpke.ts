@@ -1,15 +1,10 @@
-import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core';
-import { DhkemX25519HkdfSha256 } from '@hpke/dhkem-x25519';
 import { HPKE_PREFIX } from '@pairline/protocol';
 import { fromBase64url, keyBytes, toBase64url, utf8, type Bytes } from './bytes.js';
 
 // HPKE (RFC 9180) as pairing.ts and envelope.ts of the protocol use it, with keys and results as text.
 
-const suite = new CipherSuite({
-  kem: new DhkemX25519HkdfSha256(),
-  kdf: new HkdfSha256(),
-  aead: new Aes256Gcm(),
-});
+/** Loaded when a device joins or leaves: a page that just shows texts does without. */
+const load = () => import('./suite.js').then(({ suite }) => suite);
 
 const ENC_BYTES = 32;
 const SEALED = new RegExp(`^${HPKE_PREFIX.replace('.', '\\.')}([\\w-]+)\\.([\\w-]+)$`);
@@ -22,6 +17,7 @@ export interface DeviceKeys {
 
 /** A fresh key pair. Each pairing makes its own, so a key never says that two devices are one. */
 export async function newDevice(): Promise<DeviceKeys> {
+  const suite = await load();
   const pair = await suite.kem.generateKeyPair();
   return {
     privateKey: toBase64url(new Uint8Array(await suite.kem.serializePrivateKey(pair.privateKey))),
@@ -43,6 +39,7 @@ export async function sealTo(
   { info, aad, psk }: Purpose,
   sender?: DeviceKeys,
 ): Promise<string> {
+  const suite = await load();
   const { enc, ct } = await suite.seal(
     {
       recipientPublicKey: await publicKeyOf(publicKey),
@@ -67,6 +64,7 @@ export async function openFrom(
   const enc = parts && fromBase64url(parts[1]!);
   const ciphertext = parts && fromBase64url(parts[2]!);
   if (!enc || !ciphertext || enc.length !== ENC_BYTES) return undefined;
+  const suite = await load();
   const recipientKey = await pairOf(device);
   const senderPublicKey = sender === undefined ? undefined : await publicKeyOf(sender);
   try {
@@ -89,12 +87,12 @@ export async function openFrom(
 }
 
 async function publicKeyOf(text: string) {
-  return suite.kem.deserializePublicKey(bytesOf(text));
+  return (await load()).kem.deserializePublicKey(bytesOf(text));
 }
 
 async function pairOf({ privateKey, publicKey }: DeviceKeys) {
   return {
-    privateKey: await suite.kem.deserializePrivateKey(bytesOf(privateKey)),
+    privateKey: await (await load()).kem.deserializePrivateKey(bytesOf(privateKey)),
     publicKey: await publicKeyOf(publicKey),
   };
 }

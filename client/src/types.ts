@@ -175,6 +175,8 @@ export interface Wanted {
 
 export interface PhoneEvents {
   state: [state: State];
+  /** A device joined or went, or got the keys. */
+  devices: [];
   /** A browser read a conversation. */
   read: [conversationId: string];
   /** A browser deleted a message. */

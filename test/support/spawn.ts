@@ -17,18 +17,25 @@ export interface TypeScriptProcess {
   end(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
-/** Runs a TypeScript file of the project in a Node process of its own: `runTypeScript('src/main.ts', { env })`. */
-export function runTypeScript(file: string, options: SpawnOptions = {}): TypeScriptProcess {
-  const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', file], {
+/**
+ * Runs a TypeScript file of the project in a Node process of its own: `runTypeScript('src/main.ts', { env })`. `args` are
+ * its own arguments; `input` is what it is given to read, and nothing when absent.
+ */
+export function runTypeScript(
+  file: string,
+  { args = [], input, ...options }: SpawnOptions & { args?: string[]; input?: string } = {},
+): TypeScriptProcess {
+  const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', file, ...args], {
     cwd: PROJECT,
     ...options,
     // NODE_OPTIONS would bring Jest's flags along.
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  child.stdin?.end(input);
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.stdout!, child.stderr!]) {
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
       for (const told of waiting) told(line);

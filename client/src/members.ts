@@ -1,0 +1,81 @@
+import { STATE, type ListedDevice, type PairingCode } from '@pairline/protocol';
+import type { Connection } from './connection.js';
+import { call } from './http.js';
+import type { Keyring } from './keys/index.js';
+import { ClientError, type Device } from './types.js';
+import { pause } from './waiting.js';
+
+const TRIES = 5;
+const LEARN_MS = 30_000;
+
+/** Who has the account's keys, and what is needed to change that. */
+export class Members {
+  private readonly waiting = new Set<() => void>();
+
+  constructor(
+    readonly keyring: Keyring,
+    private readonly connection: Connection,
+    /** Keeps the keyring as it is now. */
+    private readonly keep: () => Promise<void>,
+  ) {}
+
+  has(deviceId: string): boolean {
+    return this.keyring.members().some((member) => member.deviceId === deviceId);
+  }
+
+  /** A row of another member's was learned. */
+  learned(): void {
+    for (const resolve of this.waiting) resolve();
+    this.waiting.clear();
+  }
+
+  /**
+   * Begins an epoch without a device, so that it cannot read what is written from then on. Of two members that do so at
+   * once one is first, and the other goes on from there. Resolves when the device is out.
+   */
+  async shutOut(deviceId: string): Promise<void> {
+    for (let attempt = 0; this.has(deviceId); attempt++) {
+      if (attempt === TRIES) throw new ClientError('state_exists', 'Other devices begin one epoch after the other');
+      const { epoch } = this.keyring;
+      const rotation = await this.keyring.rotate(deviceId);
+      const { key, value } = rotation;
+      try {
+        await this.connection.deliver('state:put', { key, value, ifAbsent: true });
+        rotation.commit();
+        await this.keep();
+      } catch (error) {
+        if (!(error instanceof ClientError) || error.code !== 'state_exists') throw error;
+        await this.after(epoch);
+      }
+    }
+    await this.connection.deliver('state:delete', { key: STATE.member(deviceId) }).catch((error: unknown) => {
+      if (!(error instanceof ClientError) || error.code !== 'not_found') throw error;
+    });
+  }
+
+  /** Resolves when an epoch above this one is known here: its row comes with the changes. */
+  private async after(epoch: number): Promise<void> {
+    const late = new AbortController();
+    const tooLate = pause(LEARN_MS, late.signal).then(() => late.abort());
+    while (this.keyring.epoch === epoch && !late.signal.aborted)
+      await Promise.race([new Promise<void>((resolve) => this.waiting.add(resolve)), tooLate]);
+    late.abort();
+    if (this.keyring.epoch === epoch) throw new ClientError('timeout', 'The epoch of another device did not come');
+  }
+}
+
+export async function listDevices(url: string, token: string, keyring: Keyring | undefined): Promise<Device[]> {
+  const { devices } = await call<{ devices: ListedDevice[] }>(url, '/api/devices', { token });
+  const members = new Set(keyring?.members().map(({ deviceId }) => deviceId));
+  return devices.map((device) => ({ ...device, verified: members.has(device.id) }));
+}
+
+export async function deleteDevice(url: string, token: string, deviceId: string): Promise<void> {
+  await call(url, `/api/devices/${encodeURIComponent(deviceId)}`, { token, method: 'DELETE' });
+}
+
+/** What came of a claim. The server knows no code of another one: `wrong_server` says more than that it is invalid. */
+export function claimError(error: unknown, { url: elsewhere }: PairingCode, url: string): unknown {
+  if (!(error instanceof ClientError) || error.code !== 'invalid_qr' || new URL(elsewhere).origin === url) return error;
+  return new ClientError('wrong_server', `This code is of another server: ${elsewhere}`);
+}

@@ -1,0 +1,125 @@
+import { Books } from './books.js';
+import { isPassing, waitAfter, type Connection } from './connection.js';
+import { epochOf } from './keys/index.js';
+import type { Reader } from './reading.js';
+import type { OutboxRecord, Sealed, Store } from './store.js';
+import { ClientError } from './types.js';
+import { pause } from './waiting.js';
+
+type Wish = OutboxRecord['wish'];
+type Send = Extract<Wish, { kind: 'send' }>;
+
+const TRIES = 5;
+
+/** Works off what was done here, in order, one at a time, whichever tab did it. */
+export class Outbox {
+  private working: Promise<void> | undefined;
+  private again = false;
+  private rest: AbortController | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly connection: Connection,
+    private readonly reader: () => Reader | undefined,
+    /** A message failed for good. */
+    private readonly failed: (conversationId: string) => void,
+  ) {}
+
+  /** There may be something to do. */
+  kick(): void {
+    this.again = true;
+    this.working ??= this.work().finally(() => (this.working = undefined));
+  }
+
+  /** To be called without a connection: resolves when nothing is under way any more. */
+  async over(): Promise<void> {
+    this.rest?.abort();
+    await this.working;
+  }
+
+  private async work(): Promise<void> {
+    while (this.again && this.connection.isLive) {
+      this.again = false;
+      // Another tab may be at it. What it leaves because it lost its connection is done here.
+      await this.store.exclusive('outbox', async () => {
+        const records = await this.store.read((tx) => tx.all('outbox'));
+        records.sort((a, b) => (a.order < b.order ? -1 : 1));
+        for (const record of records) if (!(await this.settle(record))) return;
+      });
+    }
+  }
+
+  /** False when there is no connection to go on with. */
+  private async settle(record: OutboxRecord): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      const reader = this.reader();
+      if (reader === undefined || !this.connection.isLive) return false;
+      try {
+        await this.tell(record, reader);
+        await this.done(record);
+        return true;
+      } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
+        if (!isPassing(error) || (error.code === 'internal' && attempt === TRIES)) {
+          // The server has a message under this id, and only this device knows the id: an earlier try got through.
+          await this.done(record, error.code !== 'temp_id_taken');
+          return true;
+        }
+        if (!this.connection.isLive) return false;
+        this.rest = new AbortController();
+        await pause(waitAfter(error, attempt), this.rest.signal);
+      }
+    }
+  }
+
+  private async tell({ id, wish }: OutboxRecord, reader: Reader): Promise<void> {
+    if (wish.kind === 'send') {
+      const { phoneNumber, message } = await this.sealed(id, wish, reader);
+      await this.connection.request('web:send-message', { phoneNumber, message, tempId: id });
+    } else if (wish.kind === 'read') {
+      await this.connection.request('web:mark-read', { conversationId: wish.conversationId });
+    } else if (wish.kind === 'delete') {
+      await this.connection.request('web:delete-message', { messageId: wish.messageId });
+    } else {
+      const { key } = wish;
+      const value = reader.keyring === undefined ? wish.value : await reader.keyring.seal('state', key, wish.value);
+      await this.connection.request('state:put', { key, value });
+    }
+  }
+
+  /** As it was sealed first: a repeat is the same to the byte. But a phone takes no wish of an epoch that is over. */
+  private async sealed(id: string, wish: Send, reader: Reader): Promise<Sealed> {
+    const { keyring } = reader;
+    if (wish.sealed !== undefined && (keyring === undefined || epochOf(wish.sealed.message) === keyring.epoch))
+      return wish.sealed;
+    const sealed = await seal(id, wish, reader);
+    await this.store.write(async (tx) => {
+      const stored = await tx.get('outbox', id);
+      if (stored !== undefined) await tx.put('outbox', [{ ...stored, wish: { ...wish, sealed } }]);
+    });
+    return sealed;
+  }
+
+  /** Takes it off the list, unless something later about the same has taken its place. */
+  private async done({ id, order, wish }: OutboxRecord, refused = false): Promise<void> {
+    const thread = await this.store.write(async (tx) => {
+      if ((await tx.get('outbox', id))?.order === order) await tx.delete('outbox', [id]);
+      const [sync, message] = [await tx.value('sync'), await tx.get('messages', id)];
+      if (!refused || wish.kind !== 'send' || sync === undefined || message?.status !== 'waiting') return undefined;
+      const books = new Books(tx, sync);
+      await books.enterMessages([{ ...message, status: 'failed' }]);
+      await tx.set('sync', await books.close());
+      return message.conversationId;
+    });
+    if (thread !== undefined) this.failed(thread);
+  }
+}
+
+/** What goes to the server of a message: the envelope and the alias, or, where nothing is encrypted, the text itself. */
+export async function seal(id: string, wish: Omit<Send, 'kind' | 'sealed'>, reader: Reader): Promise<Sealed> {
+  const { number, text, timestamp, conversationId } = wish;
+  if (reader.keyring === undefined) return { phoneNumber: number, message: text };
+  const place = conversationId === undefined ? {} : { conversationId };
+  const content = { number, text, type: 'sent', timestamp, ...place, wanted: true };
+  return { phoneNumber: await reader.alias(number), message: await reader.keyring.seal('message', id, content) };
+}

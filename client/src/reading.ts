@@ -1,0 +1,162 @@
+import {
+  ENVELOPE_PREFIX,
+  type Change,
+  type ConversationRow,
+  type DeviceRow,
+  type MessageRow,
+  type SealedConversation,
+  type SealedMessage,
+  type StateRow,
+} from '@pairline/protocol';
+import type { Keyring } from './keys/index.js';
+import type { ConversationRecord, MessageRecord, StateRecord } from './store.js';
+import type { Fault } from './types.js';
+
+// From rows as the server tells them to records as they are kept: opened, and checked against what the server could
+// have changed beside the envelope.
+
+/** `phoneNumber`: what the server knows its number by. */
+export type OpenedMessage = Omit<MessageRecord, 'round'> & { phoneNumber?: string };
+export type OpenedConversation = Pick<ConversationRecord, 'id' | 'number' | 'name' | 'version' | 'fault'> & {
+  row: ConversationRow;
+};
+export type OpenedState = Omit<StateRecord, 'round'>;
+
+/** The changes of a page, by kind. Of a row that stands in it twice, the last one. */
+export interface OpenedPage {
+  messages: OpenedMessage[];
+  conversations: OpenedConversation[];
+  devices: DeviceRow[];
+  states: OpenedState[];
+  gone: { messages: string[]; conversations: string[]; devices: string[]; states: string[] };
+}
+
+const TABLE = { message: 'messages', conversation: 'conversations', device: 'devices', state: 'states' } as const;
+/** How many aliases are remembered: about the numbers that somebody writes with. */
+const ALIASES = 10_000;
+
+/** Opens the rows of one account. Without a keyring it takes them as they are. */
+export class Reader {
+  private readonly aliases = new Map<string, string>();
+  /** Something came that only somebody with keys can read, and there are none here. */
+  sawSealed = false;
+
+  constructor(readonly keyring: Keyring | undefined) {}
+
+  async page(changes: Change[]): Promise<OpenedPage> {
+    const page = nothing();
+    const last = new Map(changes.map((change) => [`${change.kind} ${change.id}`, change]));
+    await Promise.all(
+      [...last.values()].map(async (change) => {
+        const { kind, row } = change;
+        // A kind that came with a newer server.
+        if (!Object.hasOwn(TABLE, kind)) return;
+        if (change.op === 'delete' || row === undefined) page.gone[TABLE[kind]].push(change.id);
+        else if (kind === 'message') page.messages.push({ ...(await this.message(row)), born: change.seq });
+        else if (kind === 'conversation') page.conversations.push(await this.conversation(row));
+        else if (kind === 'device') page.devices.push(row);
+        else page.states.push(await this.state(row));
+      }),
+    );
+    return page;
+  }
+
+  async message(row: MessageRow): Promise<OpenedMessage> {
+    const { id, conversationId, timestamp, type, status, read } = row;
+    const visible = { id, conversationId, timestamp, type, read, ...(status === undefined ? {} : { status }) };
+    if (this.keyring === undefined) {
+      if (!this.isSealed(row.body)) return { ...visible, number: row.phoneNumber, text: row.body };
+      return { ...visible, number: '', text: '', fault: 'no-key' };
+    }
+    const opened = await this.keyring.open<SealedMessage>('message', id, row.body);
+    if (!opened.ok) return { ...visible, number: '', text: '', ...faulty(opened.fault, row) };
+    const sealed = opened.value;
+    if (!isMessage(sealed) || sealed.type !== type || (await this.alias(sealed.number)) !== row.phoneNumber)
+      return { ...visible, number: '', text: '', fault: 'tampered' };
+    const { phoneNumber } = row;
+    const content = { number: sealed.number, text: sealed.text, phoneNumber };
+    // The server places what a browser wrote, by its own clock and by the number; the browser knew better.
+    if (row.tempId !== undefined) {
+      const place = sealed.conversationId === undefined ? { alias: phoneNumber } : { conversationId: sealed.conversationId }; // prettier-ignore
+      return { ...visible, ...content, timestamp: sealed.timestamp, ...place };
+    }
+    if (sealed.conversationId !== conversationId || sealed.timestamp !== timestamp)
+      return { ...visible, number: '', text: '', fault: 'tampered' };
+    return { ...visible, ...content };
+  }
+
+  async conversation(row: ConversationRow): Promise<OpenedConversation> {
+    const { id, phoneNumber, contactName } = row;
+    if (this.keyring === undefined) {
+      if (!this.isSealed(contactName) && !this.isSealed(row.lastMessage))
+        return { id, row, number: phoneNumber, ...(contactName === undefined ? {} : { name: contactName }) };
+      return { id, row, number: '', fault: 'no-key' };
+    }
+    // The phone tells no last message: what stands there is not from it.
+    const known = { id, row: { ...row, lastMessage: undefined } };
+    // One that a browser began: its messages say who it is with.
+    if (contactName === undefined) return { ...known, number: '' };
+    const opened = await this.keyring.open<SealedConversation>('conversation', id, contactName);
+    if (!opened.ok) return { ...known, number: '', fault: opened.fault };
+    const { value, epoch } = opened;
+    if (!isConversation(value) || (await this.alias(value.number)) !== phoneNumber)
+      return { ...known, number: '', fault: 'tampered' };
+    const { number, name, version } = value;
+    return { ...known, number, version: { epoch, version }, ...(name === undefined ? {} : { name }) };
+  }
+
+  async state(row: StateRow): Promise<OpenedState> {
+    const { id, value } = row;
+    if (this.keyring === undefined) return { id, ...(this.isSealed(value) ? {} : { value }) };
+    const opened = await this.keyring.open<{ version?: unknown } | null>('state', id, value);
+    if (!opened.ok) return { id, ...(opened.fault === 'no-key' ? { row } : {}) };
+    const version = Number(opened.value?.version ?? 0);
+    return { id, value: opened.value, version: { epoch: opened.epoch, version } };
+  }
+
+  /** What the server knows a number by: the number itself where nothing is encrypted. */
+  async alias(number: string): Promise<string> {
+    if (this.keyring === undefined) return number;
+    const known = this.aliases.get(number);
+    if (known !== undefined) return known;
+    const alias = await this.keyring.alias(number);
+    if (this.aliases.size >= ALIASES) this.aliases.clear();
+    this.aliases.set(number, alias);
+    return alias;
+  }
+
+  private isSealed(value: unknown): boolean {
+    const sealed = typeof value === 'string' && value.startsWith(ENVELOPE_PREFIX);
+    this.sawSealed ||= sealed;
+    return sealed;
+  }
+}
+
+export function nothing(): OpenedPage {
+  const gone = { messages: [], conversations: [], devices: [], states: [] };
+  return { messages: [], conversations: [], devices: [], states: [], gone };
+}
+
+function faulty(fault: Fault, row: MessageRow): Pick<MessageRecord, 'fault' | 'row'> {
+  return fault === 'no-key' ? { fault, row } : { fault };
+}
+
+// What is inside an envelope was written by a member of the account, who may have its own faults.
+
+export function isMessage(value: unknown): value is SealedMessage {
+  const { number, text, type, timestamp, conversationId } = (value ?? {}) as Partial<SealedMessage>;
+  return (
+    typeof number === 'string' &&
+    typeof text === 'string' &&
+    (type === 'sent' || type === 'received') &&
+    Number.isFinite(timestamp) &&
+    (conversationId === undefined || typeof conversationId === 'string')
+  );
+}
+
+function isConversation(value: unknown): value is SealedConversation {
+  const { number, name, version } = (value ?? {}) as Partial<SealedConversation>;
+  return (
+    typeof number === 'string' && (name === undefined || typeof name === 'string') && Number.isSafeInteger(version)
+  );
+}

@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto';
+import { ClientError, type Contact, type Device, type PhoneClient, type ToldConversation, type ToldMessage } from '@pairline/client'; // prettier-ignore
+import type { CountryCode } from 'libphonenumber-js/min';
+import type { DriverMessage } from './driver.js';
+import type { Folder } from './folder.js';
+import { normalizeNumber, parseRegion } from './numbers.js';
+import { Told } from './told.js';
+
+/** The server's last word on one text or one status. Everything else is about the connection or the account. */
+const REFUSALS = new Set(['rejected', 'string_too_long', 'invalid_string', 'invalid_payload', 'payload_too_large', 'message_not_found']); // prettier-ignore
+const SECRET_BYTES = 32;
+
+/** A text that the server refused. */
+export type Refusal = (message: ToldMessage, error: ClientError) => void;
+
+/** The account as the phone tells it: which texts, conversations and contacts the server has. */
+export class Account {
+  /** The address book by number. */
+  private contacts = new Map<string, string>();
+  private readonly region?: CountryCode;
+
+  constructor(
+    private readonly folder: Folder,
+    readonly client: PhoneClient,
+    readonly told: Told,
+    region?: string,
+  ) {
+    this.region = parseRegion(region ?? '');
+  }
+
+  normalize(number: string): string {
+    return normalizeNumber(number, this.region);
+  }
+
+  nameOf(number: string): string {
+    const normalized = this.normalize(number);
+    return this.contacts.get(normalized) ?? this.told.names.get(normalized) ?? normalized;
+  }
+
+  /** The name that the address book has for a number in its one form. */
+  knownName(number: string): string | undefined {
+    return this.contacts.get(number);
+  }
+
+  /** Lets in the browser that shows this code. Rejects with a `ClientError`. */
+  async pair(code: string): Promise<void> {
+    await this.client.pair(code);
+    const { settings } = this.folder;
+    this.folder.settings = { ...settings, pairedAt: settings.pairedAt ?? Date.now() };
+  }
+
+  /** Each device with the words to compare with it. */
+  async devices(): Promise<{ device: Device; words?: string[] }[]> {
+    const devices = await this.client.devices();
+    return Promise.all(devices.map(async (device) => ({ device, words: device.current ? undefined : await this.client.safetyWords(device.id) }))); // prettier-ignore
+  }
+
+  async unpair(): Promise<void> {
+    await this.client.unpair();
+    this.told.close();
+    forget(this.folder);
+  }
+
+  /** The address book; conversations whose name is another one by now are told again. */
+  async tellContacts(contacts: Contact[]): Promise<void> {
+    const normalized = contacts.map(({ name, numbers }) => ({
+      name,
+      numbers: [...new Set(numbers.map((number) => this.normalize(number)))],
+    }));
+    this.contacts = new Map(
+      normalized.flatMap(({ name, numbers }) => numbers.map((number) => [number, name] as const)),
+    );
+    await this.client.putContacts(normalized);
+    await this.told.exclusively(async () => {
+      const renamed = [...this.contacts].filter(([number, name]) => (this.told.names.get(number) ?? name) !== name);
+      if (renamed.length === 0) return;
+      await this.client.putConversations(renamed.map(([number, name]) => this.conversation(number, name)));
+      this.told.write({ names: Object.fromEntries(renamed) });
+    });
+  }
+
+  /** A page of the phone's own texts, and how far the phone was told with it. */
+  tellPhone(messages: DriverMessage[], step: { position?: string; history?: string | null }, refused: Refusal) {
+    return this.told.exclusively(async () => {
+      const counting = this.told.count();
+      const fresh: ToldMessage[] = [];
+      const names = new Map<string, string>();
+      for (const message of messages) {
+        const number = this.normalize(message.number);
+        const nth = counting.add('phone', { ...message, number });
+        if (nth < counting.of('import', { ...message, number })) continue; // A backup brought it already.
+        fresh.push(this.toTold(`p${this.told.id('phone', message.key)}`, number, message));
+        names.set(number, this.contacts.get(number) ?? '');
+      }
+      const added = await this.put(fresh, names, refused);
+      this.told.write({ ...step, texts: counting.added, names: added });
+    });
+  }
+
+  /** A text that a browser wrote is among the phone's own now: a backup of the phone must not bring it again. */
+  async countSent(number: string, text: string, timestamp: number): Promise<void> {
+    await this.told.exclusively(async () => {
+      const counting = this.told.count();
+      counting.add('phone', { type: 'sent', number: this.normalize(number), text, timestamp });
+      this.told.write({ texts: counting.added });
+    });
+  }
+
+  toTold(id: string, number: string, message: Omit<DriverMessage, 'key' | 'number'>): ToldMessage {
+    const { text, timestamp, type, status, read } = message;
+    return { id, conversationId: this.told.conversationId(number), number, text, timestamp, type, ...(status === undefined ? {} : { status }), read }; // prettier-ignore
+  }
+
+  /**
+   * Tells texts and the conversations that they begin; resolves with those conversations, when all is on the server's disk. `names`
+   * has what a number is called, or an empty text.
+   */
+  async put(messages: ToldMessage[], names: Map<string, string>, refused: Refusal): Promise<Record<string, string>> {
+    const begun = [...names].filter(([number]) => !this.told.names.has(number));
+    if (begun.length > 0)
+      await this.client.putConversations(begun.map(([number, name]) => this.conversation(number, name)));
+    await this.putMessages(messages, refused);
+    return Object.fromEntries(begun);
+  }
+
+  /** One text that the server cannot take must not keep the others from it. */
+  private async putMessages(messages: ToldMessage[], refused: Refusal): Promise<void> {
+    if (messages.length === 0) return;
+    try {
+      await this.client.putMessages(messages);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (messages.length === 1) return refused(messages[0]!, error);
+      const middle = messages.length >> 1;
+      await this.putMessages(messages.slice(0, middle), refused);
+      await this.putMessages(messages.slice(middle), refused);
+    }
+  }
+
+  private conversation(number: string, name: string): ToldConversation {
+    return { id: this.told.conversationId(number), number, ...(name === '' ? {} : { name }) };
+  }
+}
+
+/** The server's last word on what it was told: saying it again would not help. */
+export function isRefusal(error: unknown): error is ClientError {
+  return error instanceof ClientError && REFUSALS.has(error.code);
+}
+
+export function openTold(folder: Folder): Told {
+  if (folder.read('secret') === undefined) folder.write('secret', randomBytes(SECRET_BYTES).toString('base64url'));
+  return new Told(folder.file('told'), Buffer.from(folder.read('secret')!, 'base64url'));
+}
+
+/** The account is gone. What the radio was given stays known: it is never given twice. */
+export function forget(folder: Folder): void {
+  for (const name of ['client', 'told', 'status.json']) folder.remove(name);
+  folder.settings = { ...folder.settings, pairedAt: undefined, url: undefined };
+}

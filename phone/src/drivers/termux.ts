@@ -1,0 +1,293 @@
+import type { Contact } from '@pairline/client';
+import { realClock, type Clock } from '../clock.js';
+import { DriverProblem, type Driver, type DriverEvents, type DriverMessage, type HistoryPage, type News, type Outcome, type Outgoing } from '../driver.js'; // prettier-ignore
+import { normalizeNumber, parseRegion } from '../numbers.js';
+import { runProgram } from '../program.js';
+import { zonedTime } from '../zone.js';
+
+/** What `termux-sms-list` prints of a text. `received` is local time; `type` is empty while Android queues it. */
+interface Row {
+  _id: number;
+  type: string;
+  address: string | null;
+  body: string | null;
+  received: string;
+  read?: boolean;
+}
+
+/** The position: the newest text that was seen, and texts up to there that were still on their way out. */
+interface Position {
+  after: number;
+  unfinished: number[];
+}
+
+const PAGE = 200;
+const MAX_UNFINISHED = 50;
+
+export interface TermuxOptions {
+  clock?: Clock;
+  /** How often to look for new texts, in ms. */
+  poll?: number;
+  /** How long a program may take, in ms: without the app Termux:API they wait for ever. */
+  patience?: number;
+  /** How long to look for a text in the phone's list after it was sent, in ms. */
+  confirmWithin?: number;
+  /** The environment of the programs; otherwise that of this process. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** An Android phone, through the programs of Termux:API. */
+export class TermuxDriver implements Driver {
+  readonly model = 'Android';
+  private events!: DriverEvents;
+  private readonly clock: Clock;
+  private readonly options: Required<Omit<TermuxOptions, 'clock'>>;
+  private readonly stopping = new AbortController();
+  private watching: Promise<void> = Promise.resolve();
+  private region: ReturnType<typeof parseRegion>;
+  private zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+  constructor({
+    clock = realClock,
+    poll = 10_000,
+    patience = 30_000,
+    confirmWithin = 120_000,
+    env = process.env,
+  }: TermuxOptions = {}) {
+    this.clock = clock;
+    this.options = { poll, patience, confirmWithin, env };
+  }
+
+  async start(events: DriverEvents): Promise<{ region?: string }> {
+    this.events = events;
+    await this.followTimeZone();
+    await this.list(['-l', '1']); // Says at once what is missing: the app, or a permission.
+    await this.run('termux-wake-lock');
+    await this.notify('Pairline is running');
+    const info = await this.run('termux-telephony-deviceinfo');
+    const country = /"(?:sim|network)_country_iso"\s*:\s*"(\w\w)"/.exec(info.output)?.[1] ?? '';
+    this.region = parseRegion(country);
+    this.watching = this.watch();
+    return { region: this.region };
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.watching;
+    await this.run('termux-notification-remove', ['pairline']);
+    await this.run('termux-wake-unlock');
+  }
+
+  async contacts(): Promise<Contact[]> {
+    const contacts = new Map<string, string[]>();
+    for (const { name, number } of await this.json<{ name: string; number: string }>('termux-contact-list', []))
+      contacts.set(name, [...(contacts.get(name) ?? []), number]);
+    return [...contacts].map(([name, numbers]) => ({ name, numbers }));
+  }
+
+  async position(): Promise<string> {
+    return JSON.stringify({ after: await this.newest(), unfinished: [] } satisfies Position);
+  }
+
+  async news(after: string): Promise<News> {
+    const position = JSON.parse(after) as Position;
+    // Without the order, a limited list would be the newest of them, and skip the rest.
+    const rows = await this.select(`_id > ${position.after}`, '_id ASC', PAGE);
+    const waited = position.unfinished.length > 0 ? await this.select(`_id IN (${position.unfinished.join(',')})`, '_id ASC', MAX_UNFINISHED) : []; // prettier-ignore
+    if (rows.length > 0) await this.followTimeZone();
+    const messages: DriverMessage[] = [];
+    const unfinished: number[] = [];
+    for (const row of [...waited, ...rows]) {
+      if (this.isBeingSent(row) || row.type === 'outbox' || row.type === '') unfinished.push(row._id);
+      else if (!this.events.isOurs(keyOf(row))) messages.push(...this.toMessage(row));
+    }
+    const next: Position = {
+      after: rows.at(-1)?._id ?? position.after,
+      unfinished: unfinished.slice(-MAX_UNFINISHED),
+    };
+    return { messages, position: JSON.stringify(next), more: rows.length === PAGE };
+  }
+
+  async history(before: string): Promise<HistoryPage> {
+    // The first page starts from a position, the following ones from an _id.
+    const { after: newest, top = newest } = JSON.parse(before) as { after: number; top?: number };
+    const rows = (await this.select(`_id <= ${newest}`, '_id DESC', PAGE)).reverse();
+    const messages = rows.filter((row) => !this.events.isOurs(keyOf(row))).flatMap((row) => this.toMessage(row));
+    if (rows.length < PAGE) return { messages, done: 1 };
+    const next = rows.at(-1)!._id - 1;
+    return { messages, before: JSON.stringify({ after: next, top }), done: 1 - next / top };
+  }
+
+  /** The phone's newest text: what is sent after it has a higher number. */
+  async prepare(): Promise<string> {
+    return String(await this.newest());
+  }
+
+  async send(message: Outgoing, mark: string): Promise<Outcome> {
+    // The program puts the number into a shell command without quotes, and takes a comma for a second number.
+    const number = message.number.replace(/[\s().\-/]/g, '');
+    if (!/^\+?\d+$/.test(number)) return { result: 'failed', reason: 'it is not a number that texts can be sent to' };
+    const { output, problem } = await this.run('termux-sms-send', ['-n', number], message.text);
+    if (problem === 'missing') return { result: 'failed', reason: 'termux-sms-send is not installed' };
+    const refusal = problemIn(output);
+    if (refusal !== undefined) return { result: 'failed', reason: refusal };
+    return this.confirm(message, mark);
+  }
+
+  async trace(message: Outgoing, mark: string): Promise<Outcome> {
+    try {
+      return await this.find(message, mark);
+    } catch (error) {
+      if (!(error instanceof DriverProblem)) throw error;
+      return { result: 'unknown', reason: error.message };
+    }
+  }
+
+  /** termux-sms-send prints nothing, whatever happens: only the phone's own list tells. */
+  private async confirm(message: Outgoing, mark: string): Promise<Outcome> {
+    const deadline = this.clock.now() + this.options.confirmWithin;
+    for (let pause = 500; ; pause = Math.min(pause * 2, 8_000)) {
+      const outcome = await this.trace(message, mark);
+      if (outcome.result !== 'unknown') return outcome;
+      if (this.clock.now() >= deadline || this.stopping.signal.aborted) return outcome;
+      await this.clock.wait(pause, this.stopping.signal);
+    }
+  }
+
+  /** The text among those that came into the phone's list after the mark. A failed one is type 5: `-t failed` lists all. */
+  private async find(message: Outgoing, mark: string): Promise<Outcome> {
+    for (const [type, result] of [
+      [2, 'sent'],
+      [5, 'failed'],
+    ] as const) {
+      // prettier-ignore
+      const rows = await this.select(`type == ${type} AND _id > ${mark}`, '_id ASC', PAGE);
+      const row = rows.find((one) => this.isThis(one, message) && !this.events.isOurs(keyOf(one)));
+      if (row === undefined) continue;
+      const reason = result === 'failed' ? 'the phone could not send it' : undefined;
+      return { result, reason, key: keyOf(row), timestamp: zonedTime(row.received, this.zone) };
+    }
+    return { result: 'unknown', reason: 'the phone does not list it among its texts' };
+  }
+
+  /** It belongs to a message of a browser, and `send` or `trace` will find it: it is not news. */
+  private isBeingSent(row: Row): boolean {
+    if (row.type === 'inbox' || this.events.isOurs(keyOf(row))) return false;
+    return this.events.unresolved().some(({ message, mark }) => row._id > Number(mark) && this.isThis(row, message));
+  }
+
+  private isThis(row: Row, message: Outgoing): boolean {
+    return row.body === message.text && this.normalize(row.address ?? '') === this.normalize(message.number);
+  }
+
+  private normalize(number: string): string {
+    return normalizeNumber(number, this.region);
+  }
+
+  private toMessage(row: Row): DriverMessage[] {
+    if (row.address === null || row.address === '') return [];
+    const shared = {
+      key: keyOf(row),
+      number: row.address,
+      text: row.body ?? '',
+      timestamp: zonedTime(row.received, this.zone),
+    };
+    switch (row.type) {
+      case 'inbox':
+        return [{ ...shared, type: 'received', read: row.read ?? true }];
+      case 'sent':
+        return [{ ...shared, type: 'sent', status: 'sent', read: true }];
+      case 'failed':
+        return [{ ...shared, type: 'sent', status: 'failed', read: true }];
+      default: // Drafts, and what is still on its way.
+        return [];
+    }
+  }
+
+  private async watch(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      this.events.news();
+      await this.clock.wait(this.options.poll, signal);
+    }
+  }
+
+  private async newest(): Promise<number> {
+    const [row] = await this.list(['-l', '1', '-t', 'all', '--message-sort-order=_id DESC']);
+    return row?._id ?? 0;
+  }
+
+  /** Rows in ascending order of `_id`, whatever order they are printed in. */
+  private select(where: string, order: string, limit: number): Promise<Row[]> {
+    return this.list([
+      '-l',
+      String(limit),
+      '-t',
+      'all',
+      `--message-selection=${where}`,
+      `--message-sort-order=${order}`,
+    ]);
+  }
+
+  private async list(args: string[]): Promise<Row[]> {
+    const rows = await this.json<Row>('termux-sms-list', args);
+    return rows.sort((one, other) => one._id - other._id);
+  }
+
+  /** Times are printed in the phone's zone, which changes when its owner travels. */
+  private async followTimeZone(): Promise<void> {
+    const { output } = await this.run('getprop', ['persist.sys.timezone']);
+    if (output.trim() !== '') this.zone = output.trim();
+  }
+
+  private async notify(content: string): Promise<void> {
+    await this.run('termux-notification', ['--id', 'pairline', '--ongoing', '--alert-once', '--title', 'Pairline', '--content', content]); // prettier-ignore
+  }
+
+  private run(program: string, args: string[] = [], input?: string) {
+    return runProgram(program, args, { input, timeout: this.options.patience, env: this.options.env });
+  }
+
+  /** A list that a program prints; throws `DriverProblem` with what to do when it prints something else. */
+  private async json<Item>(program: string, args: string[]): Promise<Item[]> {
+    const { output, errors, problem } = await this.run(program, args);
+    if (problem === 'missing') throw new DriverProblem(`${program} is missing. In Termux, run: pkg install termux-api`);
+    if (problem === 'timeout')
+      throw new DriverProblem(`${program} does not answer. Is the app Termux:API installed, from the same place as Termux?`); // prettier-ignore
+    const refusal = problemIn(output);
+    if (refusal !== undefined) throw new DriverProblem(`${program}: ${refusal}`);
+    const items = parseList<Item>(output);
+    if (items === undefined)
+      throw new DriverProblem(`${program} printed no list. ${firstLine(errors) || firstLine(output)}`.trim());
+    return items;
+  }
+}
+
+/** An `_id` alone can come again, with another text, on a phone that was restored. The time is not in it: zones change. */
+function keyOf({ _id, address, body }: Row): string {
+  return JSON.stringify([_id, address, body]);
+}
+
+/** Termux:API prints an object with an `error`, on standard output, when a permission is missing. */
+function problemIn(output: string): string | undefined {
+  if (!output.trimStart().startsWith('{')) return undefined;
+  try {
+    const { error } = JSON.parse(output) as { error?: unknown };
+    return typeof error === 'string' ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parseList<Item>(output: string): Item[] | undefined {
+  try {
+    const list: unknown = JSON.parse(output);
+    return Array.isArray(list) ? (list as Item[]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n')[0] ?? '';
+}

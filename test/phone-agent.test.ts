@@ -1,0 +1,243 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import type { Message, WebClient } from '@pairline/client';
+import type { Driver } from '../phone/src/driver.js';
+import { SimulatedDriver } from '../phone/src/drivers/simulated.js';
+import { parseScript } from '../phone/src/script.js';
+import { cleanUp, temporaryFolder } from './support/database.js';
+import { browserOf, runAgent, until, untilShown } from './support/phone-agent.js';
+import { StandingClock } from './support/phone-clock.js';
+import { TestServer } from './support/server.js';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await TestServer.start();
+});
+afterAll(() => server.stop());
+afterEach(cleanUp);
+
+/** A simulated phone on a folder. The same folder and script again are the same phone. */
+function simulated(folder: string, script: object = {}, clock = new StandingClock()) {
+  const whole = { history: { messages: 0 }, events: [], answers: { texts: [] }, sending: { delay: 0, delivered: 0 }, ...script }; // prettier-ignore
+  return new SimulatedDriver({ file: join(folder, 'simulated'), script: parseScript(JSON.stringify(whole)), clock });
+}
+
+async function everything(web: WebClient): Promise<Message[]> {
+  const lists = await Promise.all((await web.conversations()).map(({ id }) => web.messages(id, { limit: 100_000 })));
+  return lists.flat();
+}
+
+/** Once the browser has so many messages. */
+function untilCount(web: WebClient, count: number): Promise<Message[]> {
+  return untilShown(web, async () => {
+    const all = await everything(web);
+    return all.length >= count && all;
+  });
+}
+
+async function statusOf(web: WebClient, id: string, status: string): Promise<Message> {
+  return untilShown(web, async () => {
+    const message = await web.message(id);
+    return message?.status === status && message;
+  });
+}
+
+test('what is on the phone is in the browser: every text once, with its names, and nothing readable on the server', async () => {
+  const folder = temporaryFolder();
+  const { agent } = runAgent(server.url, folder, simulated(folder, { history: { messages: 700, years: 2 } }));
+  const web = await browserOf(server.url, agent);
+  const all = await untilCount(web, 700);
+  expect(all).toHaveLength(700);
+  expect(new Set(all.map(({ id }) => id)).size).toBe(700);
+  expect(all.filter(({ fault }) => fault !== undefined)).toEqual([]);
+  expect(new Set(all.map(({ type }) => type))).toEqual(new Set(['sent', 'received']));
+  expect(all.filter(({ read }) => !read)).toEqual([]);
+
+  const conversations = await web.conversations();
+  expect(conversations.map(({ name }) => name)).toEqual(expect.arrayContaining(['Mia', 'Grandma']));
+  expect(new Set(conversations.map(({ number }) => number)).size).toBe(conversations.length);
+  const contacts = await untilShown(web, async () => (await web.contacts()).find(({ name }) => name === 'Jonas Weber'));
+  expect(contacts.numbers).toEqual(['+12025550102', '+12025550112']);
+});
+
+test('a first sync goes on where it was cut off, and tells nothing twice', async () => {
+  const folder = temporaryFolder();
+  const script = { history: { messages: 900, years: 1 } };
+  const clock = new StandingClock();
+  const pages: (string | undefined)[] = [];
+  /** Stops the phone when it has read two pages. */
+  const cut = watched(simulated(folder, script, clock), (page) => {
+    pages.push(page);
+    if (pages.length === 2) void first.stop();
+  });
+  const first = runAgent(server.url, folder, cut);
+  const web = await browserOf(server.url, first.agent);
+  await first.stop();
+  const before = await everything(web);
+  const newest = Math.min(...before.map(({ timestamp }) => timestamp));
+
+  runAgent(
+    server.url,
+    folder,
+    watched(simulated(folder, script, clock), (page) => pages.push(page)),
+  );
+  const all = await untilCount(web, 900);
+  expect(all).toHaveLength(900);
+  // Newest first, and no page from the start again.
+  expect(all.filter(({ timestamp }) => timestamp > newest)).toHaveLength(before.length - 1);
+  expect(pages).toHaveLength(5);
+});
+
+test('texts that come in while the agent runs, and while it does not, are each in the browser once', async () => {
+  const folder = temporaryFolder();
+  const clock = new StandingClock();
+  const script = { events: [{ after: '1s', every: '1s', from: 'Mia', text: 'Hello again' }] };
+  const first = runAgent(server.url, folder, simulated(folder, script, clock), clock);
+  const web = await browserOf(server.url, first.agent);
+  const incoming: string[] = [];
+  web.on('incoming', ({ text }) => incoming.push(text));
+  await until((again) => onSaid(first.said, again), () => first.said.some((line) => line.includes('history is told'))); // prettier-ignore
+  for (let n = 1; n <= 3; n++) {
+    clock.pass(1_000);
+    await untilCount(web, n);
+  }
+  expect(incoming).toHaveLength(3);
+  expect(first.said.filter((line) => line === '← Mia: Hello again')).toHaveLength(3);
+  expect(first.logged.filter((line) => line === 'A text came in.')).toHaveLength(3);
+  await first.stop();
+
+  const second = runAgent(server.url, folder, simulated(folder, script, clock), clock);
+  clock.pass(1_000);
+  expect(await untilCount(web, 4)).toHaveLength(4);
+  await second.stop();
+});
+
+test('a text of the browser goes out, is delivered and answered', async () => {
+  const folder = temporaryFolder();
+  const clock = new StandingClock();
+  const script = { answers: { texts: ['Certainly'], delay: '2s' } };
+  const { agent, ledger } = runAgent(server.url, folder, simulated(folder, script, clock));
+  const web = await browserOf(server.url, agent);
+  const sent = await web.send({ number: '+12025550101' }, 'Will you come? 🎉');
+  await pass(clock, () => statusOf(web, sent.id, 'sent'));
+  await pass(clock, () => statusOf(web, sent.id, 'delivered'));
+  const answer = await pass(clock, () => untilShown(web, async () => (await everything(web)).find(({ type }) => type === 'received'))); // prettier-ignore
+  expect(answer).toMatchObject({ text: 'Certainly', number: '+12025550101' });
+  const [conversation] = await web.conversations();
+  expect(await web.messages(conversation!.id)).toHaveLength(2);
+  expect(ledger.get(sent.id)).toMatchObject({ stage: 'delivered' });
+  expect(ledger.get(sent.id)!.message).toBeUndefined();
+});
+
+test('a text that cannot be sent has failed in the browser too', async () => {
+  const folder = temporaryFolder();
+  const clock = new StandingClock();
+  const { agent } = runAgent(server.url, folder, simulated(folder, { fail: ['+12025550199'] }, clock));
+  const web = await browserOf(server.url, agent);
+  const sent = await web.send({ number: '+12025550199' }, 'Anybody?');
+  await pass(clock, () => statusOf(web, sent.id, 'failed'));
+});
+
+test('while the phone is out of reach texts wait, and it is told when it is back', async () => {
+  const folder = temporaryFolder();
+  const clock = new StandingClock();
+  const script = { events: [{ after: '10s', away: '30s' }] };
+  const { agent, said } = runAgent(server.url, folder, simulated(folder, script, clock), clock);
+  const web = await browserOf(server.url, agent);
+  clock.pass(10_000);
+  await until((again) => web.on('state', again), () => !web.state.phone.here); // prettier-ignore
+  const sent = await web.send({ number: '+12025550101' }, 'When you are back');
+  await statusOf(web, sent.id, 'queued');
+  clock.pass(30_000);
+  await pass(clock, () => statusOf(web, sent.id, 'delivered'));
+  expect(said).toEqual(expect.arrayContaining(['The phone is out of reach.', 'The phone is in reach again.']));
+});
+
+test('what the server was not told of before the agent ended, it is told by the next one', async () => {
+  const folder = temporaryFolder();
+  const first = runAgent(server.url, folder, simulated(folder));
+  const web = await browserOf(server.url, first.agent);
+  await until((again) => onSaid(first.said, again), () => first.said.some((line) => line.includes('history is told'))); // prettier-ignore
+  await first.stop();
+  const sent = await web.send({ number: '+12025550101' }, 'Sent by a modem, unreported');
+  await statusOf(web, sent.id, 'queued');
+
+  // Takes it and ends: the text was sent, and the server knows nothing of it.
+  const deaf = runAgent(server.url, folder, {
+    ...stub,
+    send: async () => {
+      void deaf.stop();
+      return { result: 'sent' };
+    },
+  });
+  await deaf.ended;
+  const handed: string[] = [];
+  runAgent(server.url, folder, { ...stub, send: async ({ id }) => (handed.push(id), { result: 'sent' }) });
+  await statusOf(web, sent.id, 'sent');
+  expect(handed).toEqual([]);
+});
+
+test('a phone that a browser removed ends, forgets the account, and still knows what it has sent', async () => {
+  const folder = temporaryFolder();
+  const { agent, ended, ledger } = runAgent(server.url, folder, simulated(folder));
+  const web = await browserOf(server.url, agent);
+  const sent = await web.send({ number: '+12025550101' }, 'Last one');
+  const phone = (await web.devices()).find(({ kind }) => kind === 'phone')!;
+  await statusOf(web, sent.id, 'sending').catch(() => undefined);
+  await web.removeDevice(phone.id);
+  expect(await ended).toEqual({ reason: 'removed', code: 'removed' });
+  expect(() => readFileSync(join(folder, 'client'))).toThrow('ENOENT');
+  expect(JSON.parse(readFileSync(join(folder, 'settings.json'), 'utf8'))).toEqual({});
+  expect(ledger.has(sent.id)).toBe(true);
+});
+
+/** Moves the clock on until something is there: what waits for it is woken step by step. */
+async function pass<Answer>(clock: StandingClock, work: () => Promise<Answer>): Promise<Answer> {
+  const timer = setInterval(() => clock.pass(500), 5);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Calls back after each line that is added. */
+function onSaid(lines: string[], again: () => void): () => void {
+  const push = lines.push.bind(lines);
+  lines.push = (...added) => {
+    const length = push(...added);
+    again();
+    return length;
+  };
+  return () => (lines.push = push);
+}
+
+/** A phone that tells of each page of its history before it gives it away. */
+function watched(driver: Driver, read: (before: string) => void): Driver {
+  return new Proxy(driver, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'history') return (value as () => unknown).bind(target);
+      return (before: string) => {
+        read(before);
+        return target.history(before);
+      };
+    },
+  });
+}
+
+/** A phone without texts. */
+const stub: Driver = {
+  model: 'Stub',
+  start: async () => ({}),
+  stop: async () => undefined,
+  contacts: async () => [],
+  position: async () => '',
+  news: async () => ({ messages: [], position: '0', more: false }),
+  history: async () => ({ messages: [], done: 1 }),
+  prepare: async () => '',
+  send: async () => ({ result: 'sent' }),
+  trace: async () => ({ result: 'unknown' }),
+};

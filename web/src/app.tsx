@@ -1,0 +1,29 @@
+import { lazy, Suspense, useEffect } from 'react';
+import { useClientState } from './client.js';
+import { useWords } from './i18n/words.js';
+
+const loadWorkspace = () => import('./workspace.js');
+const Workspace = lazy(loadWorkspace);
+const PairingPage = lazy(() => import('./pairing/pairing-page.js'));
+
+/** The pairing page until this browser is linked, then the conversations. */
+export function App() {
+  const state = useClientState();
+  const signedOut = state.phase === 'signed-out';
+
+  useEffect(() => {
+    if (!signedOut) return;
+    document.title = 'Pairline';
+    // Ready by the time the phone has scanned the code.
+    loadWorkspace().catch(() => {});
+  }, [signedOut]);
+
+  return (
+    <Suspense fallback={<Loading />}>{signedOut ? <PairingPage reason={state.reason} /> : <Workspace />}</Suspense>
+  );
+}
+
+function Loading() {
+  const words = useWords();
+  return <p className="page-loading">{words.loading}</p>;
+}

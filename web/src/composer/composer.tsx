@@ -1,0 +1,196 @@
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
+import { useClientState } from '../client.js';
+import { useWords } from '../i18n/words.js';
+import { useTimes } from '../times.js';
+import { SendIcon, SmileIcon } from '../ui/icons.js';
+import { segments } from './segments.js';
+import './composer.css';
+
+const EmojiPicker = lazy(() => import('./emoji-picker.js'));
+
+const MOST_CHARACTERS = 5000; // Some 33 SMS: nobody means to send more.
+const SHOW_COUNT_FROM = 120;
+const SAVE_DRAFT_MS = 500;
+
+/** Drafts to numbers without a conversation, until the tab closes. */
+const drafts = new Map<string, string>();
+
+export function Composer({
+  draftKey,
+  draft,
+  saveDraft,
+  onSend,
+}: {
+  draftKey: string;
+  /** As it was stored when the thread was opened. */
+  draft: string;
+  saveDraft: (text: string) => Promise<void>;
+  /** Resolves with whether the text was taken. */
+  onSend: (text: string) => Promise<boolean>;
+}) {
+  const words = useWords();
+  const [text, setText] = useState(() => draft || (drafts.get(draftKey) ?? ''));
+  const [picking, setPicking] = useState(false);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const keepDraft = useDraft(draftKey, saveDraft);
+
+  // On a touch screen the keyboard would cover what one came to read.
+  useEffect(() => {
+    if (matchMedia('(hover: hover) and (min-width: 45rem)').matches && document.activeElement?.closest('li') === null) {
+      field.current?.focus({ preventScroll: true });
+    }
+  }, []);
+
+  useLayoutEffect(() => {
+    const element = field.current;
+    if (element === null) return;
+    element.style.height = 'auto';
+    element.style.height = `${element.scrollHeight}px`;
+  }, [text]);
+
+  const change = (value: string) => {
+    setText(value);
+    keepDraft(value);
+  };
+
+  const send = async () => {
+    const sending = text.trim();
+    if (!sending) return;
+    change('');
+    field.current?.focus();
+    // What was not taken comes back, unless something new is being written.
+    if (!(await onSend(sending))) setText((current) => current || sending);
+  };
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    void send();
+  };
+
+  const insert = (emoji: string) => {
+    const element = field.current;
+    if (element === null) return;
+    const { selectionStart, selectionEnd } = element;
+    change(text.slice(0, selectionStart) + emoji + text.slice(selectionEnd));
+    requestAnimationFrame(() => {
+      const caret = selectionStart + emoji.length;
+      element.setSelectionRange(caret, caret);
+    });
+  };
+
+  return (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <Waits />
+      {picking && (
+        <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
+          <EmojiPicker
+            onPick={insert}
+            onClose={() => {
+              setPicking(false);
+              field.current?.focus();
+            }}
+          />
+        </Suspense>
+      )}
+      <div className="composer-row">
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={words.composer.emoji}
+          aria-expanded={picking}
+          onClick={() => setPicking(!picking)}
+        >
+          <SmileIcon />
+        </button>
+        <textarea
+          ref={field}
+          rows={1}
+          dir="auto"
+          value={text}
+          maxLength={MOST_CHARACTERS}
+          aria-label={words.composer.label}
+          placeholder={words.composer.placeholder}
+          enterKeyHint="send"
+          onChange={(event) => change(event.target.value)}
+          onKeyDown={onKeyDown}
+        />
+        <button className="send-button" aria-label={words.composer.send} disabled={text.trim() === ''}>
+          <SendIcon />
+        </button>
+      </div>
+      <Count text={text} />
+    </form>
+  );
+}
+
+/** Why what is written now does not go out at once. */
+function Waits() {
+  const words = useWords();
+  const times = useTimes();
+  const { phase, phone } = useClientState();
+  if (phase === 'offline') return <p className="composer-waits">{words.composer.offline}</p>;
+  if (phase !== 'live' || phone.here) return null;
+  return (
+    <p className="composer-waits">
+      {phone.lastSeen ? words.composer.willWaitSince(times.moment(phone.lastSeen)) : words.composer.willWait}
+    </p>
+  );
+}
+
+/** How much of an SMS is left; only when it begins to matter. */
+function Count({ text }: { text: string }) {
+  const words = useWords();
+  const { count, left, encoding } = segments(text);
+  if (count < 2 && encoding === 'gsm7' && text.length < SHOW_COUNT_FROM) return null;
+  return (
+    <p className="composer-count" title={encoding === 'ucs2' ? words.composer.unicode : undefined}>
+      {words.composer.parts(count)}
+      <span aria-hidden="true"> · </span>
+      {words.composer.left(left)}
+    </p>
+  );
+}
+
+/** Stores a draft a moment after the last key, and at once when the thread or the page is left. */
+function useDraft(key: string, save: (text: string) => Promise<void>): (text: string) => void {
+  const pending = useRef<string>(undefined);
+  const timer = useRef(0);
+  const latest = useRef(save);
+  latest.current = save;
+
+  const flush = useCallback(() => {
+    window.clearTimeout(timer.current);
+    const text = pending.current;
+    if (text === undefined) return;
+    pending.current = undefined;
+    latest.current(text).catch(() => {
+      // It stays in this tab, and is stored with the next key.
+      pending.current ??= text;
+    });
+  }, []);
+
+  useEffect(() => {
+    const save = latest.current;
+    window.addEventListener('pagehide', flush);
+    return () => {
+      window.removeEventListener('pagehide', flush);
+      // The store of the thread that is left, not of the one that follows.
+      latest.current = save;
+      flush();
+    };
+  }, [flush]);
+
+  return (text) => {
+    drafts.set(key, text);
+    pending.current = text;
+    window.clearTimeout(timer.current);
+    timer.current = window.setTimeout(flush, SAVE_DRAFT_MS);
+  };
+}

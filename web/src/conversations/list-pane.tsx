@@ -1,0 +1,104 @@
+import { lazy, Suspense, useRef, useState, type KeyboardEvent } from 'react';
+import { useWords } from '../i18n/words.js';
+import { NotificationOffer } from '../notifications/notification-offer.js';
+import { goBack, navigate, toHash } from '../route.js';
+import { SearchBox } from '../search/search-box.js';
+import { StatusLine } from '../status-line.js';
+import { BackIcon, SettingsIcon, Mark, PenIcon } from '../ui/icons.js';
+import { ConversationList } from './conversation-list.js';
+import './conversations.css';
+
+const NewConversation = lazy(() => import('./new-conversation.js'));
+const SearchResults = lazy(() => import('../search/search-results.js'));
+
+export function ListPane({ page }: { page: 'home' | 'archived' | 'new' }) {
+  const words = useWords();
+  const [query, setQuery] = useState('');
+  const below = useRef<HTMLDivElement>(null);
+
+  if (page === 'new') {
+    return (
+      <>
+        <SubHeader title={words.new.title} />
+        <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
+          <NewConversation />
+        </Suspense>
+      </>
+    );
+  }
+  if (page === 'archived') {
+    return (
+      <>
+        <SubHeader title={words.list.archived} />
+        <ConversationList archived />
+      </>
+    );
+  }
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== 'ArrowDown') return;
+    event.preventDefault();
+    below.current?.querySelector<HTMLElement>('a, button')?.focus();
+  };
+  return (
+    <>
+      <header className="list-header">
+        <Mark />
+        <h1>Pairline</h1>
+        <a
+          className="icon-button"
+          href={toHash({ page: 'settings' })}
+          aria-label={words.list.settings}
+          title={words.list.settings}
+          onClick={follow({ page: 'settings' })}
+        >
+          <SettingsIcon />
+        </a>
+        <a
+          className="icon-button"
+          href={toHash({ page: 'new' })}
+          aria-label={words.list.new}
+          title={words.list.new}
+          onClick={follow({ page: 'new' })}
+        >
+          <PenIcon />
+        </a>
+      </header>
+      <StatusLine />
+      <div onKeyDown={onKeyDown}>
+        <SearchBox query={query} onQuery={setQuery} />
+      </div>
+      <NotificationOffer />
+      <div className="list-body" ref={below}>
+        {query.trim() ? (
+          <Suspense>
+            <SearchResults query={query.trim()} />
+          </Suspense>
+        ) : (
+          <ConversationList />
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Links that go there by `navigate`, so that back knows the way; a new tab works as ever. */
+export function follow(...target: Parameters<typeof navigate>) {
+  return (event: React.MouseEvent) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    navigate(...target);
+  };
+}
+
+function SubHeader({ title }: { title: string }) {
+  const words = useWords();
+  return (
+    <header className="list-header">
+      <button type="button" className="icon-button" aria-label={words.back} onClick={goBack}>
+        <BackIcon />
+      </button>
+      <h1>{title}</h1>
+    </header>
+  );
+}

@@ -1,0 +1,67 @@
+import { createContext, use, useEffect, useState, type ReactNode } from 'react';
+import { usePreferences } from '../preferences.js';
+import { en, type Words } from './en.js';
+
+export type Language = 'en' | 'de';
+
+/** English comes with the page; the others are loaded when they are wanted. */
+const LANGUAGES: Record<Language, () => Promise<Words>> = {
+  en: () => Promise.resolve(en),
+  de: () => import('./de.js').then(({ de }) => de),
+};
+
+/** How each language calls itself. */
+export const LANGUAGE_NAMES: Record<Language, string> = { en: 'English', de: 'Deutsch' };
+
+interface Loaded {
+  words: Words;
+  language: Language;
+}
+
+const Context = createContext<Loaded>({ words: en, language: 'en' });
+
+/** The words of the chosen language, else of the browser's. Shows nothing until they are here. */
+export function WordsProvider({ children }: { children: ReactNode }) {
+  const [{ language = browserLanguage() }] = usePreferences();
+  const [loaded, setLoaded] = useState<Loaded | undefined>(language === 'en' ? { words: en, language } : undefined);
+
+  useEffect(() => {
+    let current = true;
+    const show = (words: Words, shown: Language) => {
+      if (!current) return;
+      document.documentElement.lang = shown;
+      setLoaded({ words, language: shown });
+    };
+    LANGUAGES[language]().then(
+      (words) => show(words, language),
+      () => show(en, 'en'),
+    );
+    return () => {
+      current = false;
+    };
+  }, [language]);
+
+  return loaded && <Context value={loaded}>{children}</Context>;
+}
+
+export function useWords(): Words {
+  return use(Context).words;
+}
+
+export function useLanguage(): Language {
+  return use(Context).language;
+}
+
+/** What to say about something that failed. */
+export function errorWords(words: Words, error: unknown): string {
+  const code = typeof error === 'string' ? error : ((error as { code?: unknown } | undefined)?.code ?? 'internal');
+  return words.errors[String(code)] ?? words.otherError(String(code));
+}
+
+function browserLanguage(): Language {
+  for (const tag of navigator.languages) {
+    const short = tag.split('-')[0];
+    if (short !== undefined && short in LANGUAGES) return short as Language;
+  }
+  return 'en';
+}

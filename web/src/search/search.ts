@@ -1,0 +1,110 @@
+import type { WebClient } from '@pairline/client';
+import type { FromIndex, ToIndex } from './protocol.js';
+
+// One index for each tab: built when the search box is first used, from what the client has decrypted, and brought up
+// to date before each search. Nothing of it leaves the tab.
+
+const CATCH_UP = 200; // Messages of a changed conversation that are read again.
+
+interface Index {
+  worker: Worker;
+  /** Conversations whose messages changed since they were read. */
+  changed: Set<string>;
+  progress: { done: boolean; texts: number };
+  built: Promise<void>;
+  answers: Map<number, (answer: FromIndex) => void>;
+  stop(): void;
+}
+
+let index: Index | undefined;
+let owner: WebClient | undefined;
+let requests = 0;
+const listeners = new Set<() => void>();
+
+/** Starts to read the messages, once. Resolves when all are in the index. */
+export function prepareSearch(client: WebClient): Promise<void> {
+  if (index === undefined || owner !== client) {
+    index?.stop();
+    owner = client;
+    index = build(client);
+  }
+  return index.built;
+}
+
+export function searchProgress(): Index['progress'] {
+  return index?.progress ?? NOT_STARTED;
+}
+
+const NOT_STARTED = { done: false, texts: 0 };
+
+export function onSearchProgress(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The messages that have all words of `query` (or begin so), newest first, of those that are in the index by now. */
+export async function searchMessages(client: WebClient, query: string): Promise<FromIndex> {
+  void prepareSearch(client);
+  const { worker, changed, answers } = index as Index;
+  const again = [...changed];
+  changed.clear();
+  for (const conversationId of again) {
+    const messages = await client.messages(conversationId, { limit: CATCH_UP });
+    const add = messages.filter(({ fault }) => !fault);
+    worker.postMessage({
+      add: add.map(({ id, text, timestamp }) => ({ id, conversationId, text, timestamp })),
+    } satisfies ToIndex);
+  }
+  const request = requests++;
+  return new Promise((resolve) => {
+    answers.set(request, resolve);
+    worker.postMessage({ query, request } satisfies ToIndex);
+  });
+}
+
+function build(client: WebClient): Index {
+  const worker = new Worker(new URL('./index.worker.ts', import.meta.url), { type: 'module' });
+  const answers: Index['answers'] = new Map();
+  const changed: Index['changed'] = new Set();
+  worker.onmessage = ({ data }: MessageEvent<FromIndex>) => {
+    answers.get(data.request)?.(data);
+    answers.delete(data.request);
+  };
+
+  const offMessages = client.on('messages', (conversationId) => changed.add(conversationId));
+  const offState = client.on('state', ({ phase }) => {
+    // What was stored here is gone, so is what was read of it.
+    if (phase === 'signed-out') made.stop();
+  });
+  const tell = (progress: Index['progress']) => {
+    made.progress = progress;
+    for (const listener of listeners) listener();
+  };
+
+  const read = async () => {
+    let texts = 0;
+    for await (const piece of client.texts()) {
+      worker.postMessage({ add: piece } satisfies ToIndex);
+      texts += piece.length;
+      tell({ done: false, texts });
+    }
+    tell({ done: true, texts });
+  };
+  const made: Index = {
+    worker,
+    changed,
+    answers,
+    progress: NOT_STARTED,
+    built: Promise.resolve(),
+    stop() {
+      offMessages();
+      offState();
+      worker.terminate();
+      if (index === made) index = undefined;
+    },
+  };
+  made.built = read();
+  // Whoever searches is told of it by `built`; a next use starts over.
+  made.built.catch(() => made.stop());
+  return made;
+}

@@ -1,0 +1,70 @@
+import type { State } from '@pairline/client';
+import { useEffect, useState } from 'react';
+import { useClient, useClientState } from './client.js';
+import type { Words } from './i18n/en.js';
+import { useWords } from './i18n/words.js';
+import { useTimes, type Times } from './times.js';
+
+/** Where things stand, in words that are true: who is connected to whom, and what waits for what. */
+export function StatusLine() {
+  const client = useClient();
+  const state = useClientState();
+  const words = useWords();
+  const times = useTimes();
+  const now = useNow(state.phase === 'offline');
+  const { tone, text } = describe(state, words, times);
+
+  return (
+    <div className={`status-line status-${tone}`}>
+      <span className="status-dot" aria-hidden="true" />
+      <p role="status">{text}</p>
+      {state.phase === 'offline' && (
+        <>
+          {/* Counts every second: not for screen readers. */}
+          {state.retryAt !== undefined && state.retryAt > now && (
+            <span className="status-retry" aria-hidden="true">
+              {Math.ceil((state.retryAt - now) / 1000)} s
+            </span>
+          )}
+          <button type="button" className="link-button" onClick={() => client.reconnect()}>
+            {words.state.tryNow}
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+export function describe(
+  state: State,
+  words: Words,
+  times: Times,
+): { tone: 'good' | 'busy' | 'away' | 'offline'; text: string } {
+  const { waiting, phone, phase, synced = 0 } = state;
+  const join = (...parts: (string | false)[]) => parts.filter(Boolean).join(', ');
+  switch (phase) {
+    case 'signed-out':
+    case 'connecting':
+      return { tone: 'busy', text: join(words.state.connecting, waiting > 0 && words.state.queued(waiting)) };
+    case 'syncing':
+      return { tone: 'busy', text: words.state.syncing(synced) };
+    case 'offline':
+      return { tone: 'offline', text: join(words.state.offline, waiting > 0 && words.state.queued(waiting)) };
+    case 'live': {
+      if (phone.here) return { tone: 'good', text: words.state.live };
+      const away = phone.lastSeen ? words.state.awaySince(times.moment(phone.lastSeen)) : words.state.away;
+      return { tone: 'away', text: join(away, waiting > 0 && words.state.willGo(waiting)) };
+    }
+  }
+}
+
+function useNow(running: boolean): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!running) return;
+    setNow(Date.now());
+    const timer = window.setInterval(() => setNow(Date.now()), 1000);
+    return () => window.clearInterval(timer);
+  }, [running]);
+  return now;
+}

@@ -1,0 +1,124 @@
+import type { Message } from '@pairline/client';
+import { memo } from 'react';
+import { useClient } from '../client.js';
+import { useWords } from '../i18n/words.js';
+import { useTimes } from '../times.js';
+import { LockIcon, MoreIcon, WarningIcon } from '../ui/icons.js';
+import { menuPlace, type MenuPlace } from '../ui/menu.js';
+import { useToasts } from '../ui/toasts.js';
+import { linkParts } from './links.js';
+import { StatusTick } from './status-tick.js';
+
+interface Props {
+  message: Message;
+  /** Of the other side. */
+  name: string;
+  first: boolean;
+  last: boolean;
+  statusInWords: boolean;
+  marked: boolean;
+  onMenu: (message: Message, place: MenuPlace) => void;
+}
+
+export const Bubble = memo(
+  function Bubble({ message, name, first, last, statusInWords, marked, onMenu }: Props) {
+    const words = useWords();
+    const times = useTimes();
+    const { id, text, type, status, fault, timestamp } = message;
+    const classes = [
+      'message',
+      `message-${type}`,
+      first && 'message-first',
+      last && 'message-last',
+      marked && 'message-marked',
+      status === 'failed' && 'message-failed',
+    ];
+    const unsettled = status !== undefined && status !== 'delivered' && status !== 'read';
+    const inWords = statusInWords || status === 'failed' || (unsettled && last);
+
+    return (
+      <li
+        className={classes.filter(Boolean).join(' ')}
+        data-message={id}
+        tabIndex={-1}
+        onContextMenu={(event) => {
+          // Links keep the browser's own menu.
+          if ((event.target as Element).closest('a')) return;
+          event.preventDefault();
+          onMenu(message, menuPlace(event));
+        }}
+      >
+        <span className="hidden-words">{type === 'sent' ? words.thread.own : words.thread.from(name)}:</span>
+        <div className={fault ? 'bubble bubble-fault' : onlyEmoji(text) ? 'bubble bubble-emoji' : 'bubble'}>
+          {fault ? (
+            <p className="bubble-text">
+              {fault === 'no-key' ? <LockIcon /> : <WarningIcon />}
+              {words.thread.fault[fault]}
+            </p>
+          ) : (
+            <p className="bubble-text" dir="auto">
+              <Text text={text} />
+            </p>
+          )}
+          <p className="bubble-foot">
+            <time dateTime={new Date(timestamp).toISOString()} title={times.full(timestamp)}>
+              {times.time(timestamp)}
+            </time>
+            {type === 'sent' && status && <StatusTick status={status} inWords={inWords} />}
+          </p>
+        </div>
+        <button
+          type="button"
+          className="icon-button message-more"
+          tabIndex={-1}
+          aria-label={words.thread.menu}
+          onClick={(event) => onMenu(message, menuPlace(event))}
+        >
+          <MoreIcon />
+        </button>
+        {status === 'failed' && <RetryButton id={id} />}
+      </li>
+    );
+  },
+  // A page of messages is read anew with each change: what says the same is not drawn again.
+  (before, after) =>
+    before.name === after.name &&
+    before.first === after.first &&
+    before.last === after.last &&
+    before.statusInWords === after.statusInWords &&
+    before.marked === after.marked &&
+    before.onMenu === after.onMenu &&
+    before.message.text === after.message.text &&
+    before.message.status === after.message.status &&
+    before.message.fault === after.message.fault &&
+    before.message.timestamp === after.message.timestamp,
+);
+
+function Text({ text }: { text: string }) {
+  return linkParts(text).map((part, index) =>
+    part.href === undefined ? (
+      part.text
+    ) : (
+      <a key={index} href={part.href} target="_blank" rel="noopener noreferrer nofollow" title={part.href}>
+        {part.text}
+      </a>
+    ),
+  );
+}
+
+function RetryButton({ id }: { id: string }) {
+  const client = useClient();
+  const words = useWords();
+  const { attempt } = useToasts();
+  return (
+    <button type="button" className="retry-button" onClick={() => void attempt(() => client.retry(id))}>
+      {words.thread.retry}
+    </button>
+  );
+}
+
+const EMOJI = /^(?:\p{RGI_Emoji}\s*){1,3}$/v;
+
+function onlyEmoji(text: string): boolean {
+  return text.length < 60 && EMOJI.test(text);
+}

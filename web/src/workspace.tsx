@@ -1,0 +1,139 @@
+import { lazy, Suspense, useEffect, useRef, useState, type KeyboardEvent } from 'react';
+import { ListPane } from './conversations/list-pane.js';
+import { ConversationsProvider, useConversations } from './conversations/use-conversations.js';
+import { useWords } from './i18n/words.js';
+import { Announcer } from './notifications/announcer.js';
+import { goBack, navigate, useRoute, type Route } from './route.js';
+import { ErrorBoundary } from './ui/error-boundary.js';
+import { EmptyState, NoticePage } from './ui/notice-page.js';
+import './styles/workspace.css';
+
+const loadThread = () => import('./thread/thread-pane.js');
+const ThreadPane = lazy(loadThread);
+const SettingsPage = lazy(() => import('./settings/settings-page.js'));
+
+type ListPage = 'home' | 'archived' | 'new';
+
+/** The two panes: what there is on the left, what was picked on the right. A narrow screen shows one of them. */
+export default function Workspace() {
+  return (
+    <ConversationsProvider>
+      <Panes />
+    </ConversationsProvider>
+  );
+}
+
+function Panes() {
+  const route = useRoute();
+  const words = useWords();
+  const listPage = useListPage(route);
+  const onList = route.page === 'home' || route.page === 'archived' || route.page === 'new';
+  useShortcuts(route);
+
+  useEffect(() => {
+    // The list is on the screen: what is opened from it may come now.
+    loadThread().catch(() => {});
+  }, []);
+
+  return (
+    <div className="workspace" data-showing={onList ? 'list' : 'detail'}>
+      <aside className="pane-list" aria-label={words.list.title}>
+        <ErrorBoundary resetKey={listPage} fallback={<EmptyState title={words.start.brokenPart} />}>
+          <ListPane page={listPage} />
+        </ErrorBoundary>
+      </aside>
+      <main className="pane-detail">
+        <ErrorBoundary resetKey={JSON.stringify(route)} fallback={<EmptyState title={words.start.brokenPart} />}>
+          <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
+            <Detail route={route} />
+          </Suspense>
+        </ErrorBoundary>
+      </main>
+      <Announcer />
+    </div>
+  );
+}
+
+function Detail({ route }: { route: Route }) {
+  const words = useWords();
+  switch (route.page) {
+    case 'conversation':
+      return <ThreadPane key={route.id} conversationId={route.id} target={route.message} />;
+    case 'number':
+      return <ThreadPane key={route.number} number={route.number} />;
+    case 'settings':
+      return <SettingsPage />;
+    case 'pair':
+      return <SettingsPage code={route.code} />;
+    case 'home':
+    case 'archived':
+    case 'new':
+      return (
+        <NoticePage title={words.welcome.title} level={2}>
+          <p>{words.welcome.why}</p>
+        </NoticePage>
+      );
+  }
+}
+
+/** The list keeps showing what a conversation was picked from. */
+function useListPage(route: Route): ListPage {
+  const [last, setLast] = useState<'home' | 'archived'>('home');
+  const { page } = route;
+  useEffect(() => {
+    if (page === 'home' || page === 'archived') setLast(page);
+  }, [page]);
+  return page === 'home' || page === 'archived' || page === 'new' ? page : last;
+}
+
+function useShortcuts(route: Route): void {
+  const conversations = useConversations().value;
+  const latest = useRef({ route, conversations });
+  latest.current = { route, conversations };
+
+  useEffect(() => {
+    const onKeyDown = (event: globalThis.KeyboardEvent) => {
+      if (event.defaultPrevented || event.isComposing) return;
+      if (document.querySelector('dialog[open], [role=menu]')) return;
+      const action = shortcut(event, latest.current);
+      if (action === undefined) return;
+      event.preventDefault();
+      action();
+    };
+    document.addEventListener('keydown', onKeyDown);
+    return () => document.removeEventListener('keydown', onKeyDown);
+  }, []);
+}
+
+type Key = Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey' | 'altKey' | 'code'> & { target: EventTarget | null };
+
+function shortcut(
+  event: Key,
+  { route, conversations = [] }: { route: Route; conversations: { id: string; archived: boolean }[] | undefined },
+): (() => void) | undefined {
+  const control = event.ctrlKey || event.metaKey;
+  const writing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+  if (control && event.key.toLowerCase() === 'k') return focusSearch;
+  if (event.key === '/' && !writing && !control) return focusSearch;
+  // By place on the keyboard: with Alt some systems type another letter.
+  if (event.altKey && !control && event.code === 'KeyN') return () => navigate({ page: 'new' });
+  if (event.altKey && !control && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+    const list = conversations.filter(({ archived }) => !archived);
+    const at = route.page === 'conversation' ? list.findIndex(({ id }) => id === route.id) : -1;
+    const next = list[event.key === 'ArrowDown' ? at + 1 : Math.max(0, at - 1)];
+    return next && (() => navigate({ page: 'conversation', id: next.id }, { replace: at >= 0 }));
+  }
+  if (event.key === 'Escape' && route.page !== 'home') return goBack;
+  return undefined;
+}
+
+function focusSearch(): void {
+  const search = document.querySelector<HTMLInputElement>('input[type=search]');
+  if (search?.checkVisibility()) {
+    search.focus();
+    search.select();
+    return;
+  }
+  navigate({ page: 'home' });
+  requestAnimationFrame(() => document.querySelector<HTMLInputElement>('input[type=search]')?.focus());
+}

@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url';
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+import { budget } from './build/budget.js';
+import { precompress } from './build/precompress.js';
+import { serviceWorker } from './build/service-worker.js';
+
+// The first ones with light-dark(), which the two themes are made of.
+const BROWSERS = ['chrome123', 'firefox120', 'safari17.5'];
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: here('.'),
+  plugins: [
+    react(),
+    serviceWorker(here('src/service-worker.js')),
+    budget({
+      kilobytes: 150,
+      loads: {
+        'a browser that is linked': ['index.html', 'src/workspace.tsx'],
+        'a browser that is not': ['index.html', 'src/pairing/pairing-page.tsx'],
+      },
+    }),
+    precompress(),
+  ],
+  resolve: {
+    alias: [
+      { find: /^@pairline\/client\/(browser|node)$/, replacement: here('../client/src/$1.ts') },
+      { find: '@pairline/client', replacement: here('../client/src/index.ts') },
+      // The same library, built for the browsers of today.
+      { find: /^dexie$/, replacement: 'dexie/dist/modern/dexie.mjs' },
+      { find: '@pairline/protocol', replacement: here('../protocol/src/index.ts') },
+    ],
+  },
+  build: {
+    target: BROWSERS,
+    outDir: here('dist'),
+    emptyOutDir: true,
+    sourcemap: false,
+    // The page's policy allows neither inline scripts nor data: addresses for them.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    license: false,
+  },
+  worker: { format: 'es' },
+  server: {
+    // `npx vite web` beside a running server: hot reload for who works on the page.
+    proxy: { '/api': 'http://localhost:3000', '/socket.io': { target: 'http://localhost:3000', ws: true } },
+  },
+});

@@ -2,10 +2,9 @@ import { appendFileSync, existsSync, readFileSync, statSync, truncateSync, write
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { memoryStore, type Store } from '@pairline/client';
-import { browserStore } from '@pairline/client/browser';
 import { fileStore } from '@pairline/client/node';
+import { browserStore, tabStorage, webLocks } from './support/client-tab.js';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
-import { tabStorage, webLocks } from './support/client-tab.js';
 
 afterEach(cleanUp);
 

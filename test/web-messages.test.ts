@@ -259,7 +259,9 @@ const BEA = { id: 't1', number: '+4915112345678', name: 'Bea' };
   test('links lead out safely; what only looks like one does not', async () => {
     const { phone, page } = await talk();
     await phone.putMessages([
-      told('See https://example.org/a?b=1, or www.example.net. Not javascript:alert(1) or https://bank.example@evil.example/ <b>x</b>'),
+      told(
+        'See https://example.org/a?b=1, or www.example.net. Not javascript:alert(1) or https://bank.example@evil.example/ <b>x</b>',
+      ),
     ]);
     await openConversation(page, 'Bea');
     const links = await bubble(page, 'See https').getByRole('link').evaluateAll((all) => all.map((a) => [(a as HTMLAnchorElement).href, (a as HTMLAnchorElement).rel])); // prettier-ignore

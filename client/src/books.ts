@@ -1,7 +1,7 @@
 import { supersedes } from './keys/index.js';
 import { isBefore } from './memory-store.js';
 import type { OpenedConversation, OpenedMessage, OpenedPage, OpenedState } from './reading.js';
-import type { ConversationRecord, MessageRecord, SyncState, Writing } from './store.js';
+import { LAST_ID, type ConversationRecord, type MessageRecord, type SyncState, type Writing } from './store.js';
 
 // Keeps what is shown of conversations in step with their messages, by what changes and without reading threads.
 
@@ -9,8 +9,6 @@ import type { ConversationRecord, MessageRecord, SyncState, Writing } from './st
 export const OWN = 'to:';
 /** One that the server named by itself, until the phone has a name for it. */
 const PROVISIONAL = 'new:';
-/** Behind every id. */
-const LAST_ID = '\uffff';
 const PIECE = 1000;
 
 export interface Touched {

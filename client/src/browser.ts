@@ -2,8 +2,10 @@ import { Dexie, type Collection, type Table } from 'dexie';
 import { MemoryStore, type Change } from './memory-store.js';
 import {
   TABLES,
+  LAST_ID,
   type MessageRecord,
   type News,
+  type Place,
   type Range,
   type Reading,
   type Store,
@@ -93,7 +95,7 @@ type Records = { [T in keyof Tables]: Table<Tables[T], string> } & { values: Tab
 /** Remembered: IndexedDB, shared by all tabs. */
 class IndexedStore implements Store {
   private readonly db: Dexie;
-  private readonly news: BroadcastChannel;
+  private news!: BroadcastChannel;
   private readonly locks = new Map<string, Turns>();
 
   constructor(private readonly name: string) {
@@ -105,11 +107,11 @@ class IndexedStore implements Store {
       // By thread, by time over all threads, and those that could not be opened: the others have no `fault` to be indexed.
       messages: 'id, [conversationId+timestamp+id], [timestamp+id], [fault+id]',
     });
-    this.news = new BroadcastChannel(`pairline ${name}`);
   }
 
   async open(): Promise<void> {
     await this.db.open();
+    this.news = new BroadcastChannel(`pairline ${this.name}`);
   }
 
   async remember(): Promise<void> {}
@@ -162,7 +164,7 @@ class IndexedStore implements Store {
     faulty: (fault, afterId, limit) =>
       this.records.messages
         .where('[fault+id]')
-        .between([fault, afterId], [fault, Dexie.maxKey], false, true)
+        .between([fault, afterId], [fault, LAST_ID], false, true)
         .limit(limit)
         .toArray(),
     set: async (name, value) => {
@@ -180,9 +182,14 @@ class IndexedStore implements Store {
   };
 
   private async range({ conversationId, before, after, limit }: Range): Promise<MessageRecord[]> {
-    const [index, prefix] = conversationId === undefined ? ['[timestamp+id]', []] : ['[conversationId+timestamp+id]', [conversationId]]; // prettier-ignore
-    const first = after === undefined ? [...prefix, Dexie.minKey, Dexie.minKey] : [...prefix, after.timestamp, after.id]; // prettier-ignore
-    const last = before === undefined ? [...prefix, Dexie.maxKey, Dexie.maxKey] : [...prefix, before.timestamp, before.id]; // prettier-ignore
+    const index = conversationId === undefined ? '[timestamp+id]' : '[conversationId+timestamp+id]';
+    const key = ({ timestamp, id }: Place) => [
+      ...(conversationId === undefined ? [] : [conversationId]),
+      timestamp,
+      id,
+    ];
+    const first = key(after ?? { timestamp: -Infinity, id: '' });
+    const last = key(before ?? { timestamp: Infinity, id: '' });
     const between = this.records.messages.where(index).between(first, last, false, false);
     const limited = (messages: Collection<MessageRecord, string>) =>
       limit === Infinity ? messages : messages.limit(limit);

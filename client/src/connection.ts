@@ -101,7 +101,7 @@ export class Connection {
   /** Resolves when the connection is live; rejects when there will be none. */
   ready(): Promise<void> {
     if (this.live) return Promise.resolve();
-    if (this.running === undefined) return Promise.reject(new ClientError(this.reason, 'There is no connection'));
+    if (this.running === undefined || this.closing.signal.aborted) return Promise.reject(new ClientError(this.reason, 'There is no connection')); // prettier-ignore
     return new Promise((resolve, reject) => this.waiting.add({ resolve, reject }));
   }
 

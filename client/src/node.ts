@@ -29,18 +29,27 @@ class FileStore extends MemoryStore {
   override async open(): Promise<void> {
     await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
     this.file = await open(this.path, 'a', 0o600);
-    await chmod(this.path, 0o600);
+    try {
+      await chmod(this.path, 0o600);
+      await this.load();
+    } catch (error) {
+      await this.file.close();
+      throw error;
+    }
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.file.close();
+  }
+
+  private async load(): Promise<void> {
     const text = await readFile(this.path, 'utf8');
     // Where the power went out in the middle of a line, the transaction did not happen.
     const whole = text.slice(0, text.lastIndexOf('\n') + 1);
     for (const [i, line] of whole.split('\n').slice(0, -1).entries()) this.apply(this.parse(line, i + 1));
     this.size = this.base = Buffer.byteLength(whole);
     await this.file.truncate(this.size);
-  }
-
-  override async close(): Promise<void> {
-    await super.close();
-    await this.file.close();
   }
 
   protected override async keep(changes: Change[]): Promise<void> {

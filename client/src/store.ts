@@ -150,6 +150,9 @@ export const TABLES = ['conversations', 'devices', 'states', 'outbox', 'drafts',
 /** A place in a thread. Messages are in the order of their time, and of their ids where that is the same. */
 export type Place = Pick<MessageRecord, 'timestamp' | 'id'>;
 
+/** Behind every id. */
+export const LAST_ID = '\uffff';
+
 export interface Range {
   /** All conversations without it. */
   conversationId?: string;

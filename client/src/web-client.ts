@@ -370,7 +370,9 @@ class Web implements WebClient {
     const alias = isProvisional(conversation.id) ? { alias: sealed.phoneNumber } : {};
     await this.change(async (books, tx) => {
       const message = { id, conversationId: conversation.id, number, text, timestamp, ...alias };
-      await books.enterMessages([{ ...message, phoneNumber: sealed.phoneNumber, type: 'sent', status: 'waiting', read: true }]);
+      await books.enterMessages([
+        { ...message, phoneNumber: sealed.phoneNumber, type: 'sent', status: 'waiting', read: true },
+      ]);
       await tx.put('outbox', [{ id, order: newId(), wish: { kind: 'send', ...content, sealed } }]);
     });
     return (await this.message(id))!;

@@ -63,6 +63,8 @@ export class Agent {
   private readonly paired = new AbortController();
   private session = new AbortController();
   private readonly ended = new AbortController();
+  /** The phone is leaving by itself: nobody has removed it. */
+  private unpairing = false;
   private ending: Ending = { reason: 'stopped' };
   private away = 0;
   private phase: State['phase'] = 'connecting';
@@ -143,7 +145,9 @@ export class Agent {
   }
 
   async unpair(): Promise<void> {
-    await (await this.present()).unpair();
+    const account = await this.present();
+    this.unpairing = true;
+    await account.unpair();
     this.end({ reason: 'unpaired' });
   }
 
@@ -276,6 +280,7 @@ export class Agent {
   }
 
   private follow({ phase, reason, retryAt }: State): void {
+    if (this.unpairing) return;
     if (phase === 'signed-out' && reason !== undefined) return this.end({ reason: 'removed', code: reason });
     if (phase === this.phase) return;
     const { voice, url, clock } = this.parts;

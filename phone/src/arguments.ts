@@ -128,8 +128,9 @@ function parse(args: string[]) {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code?.startsWith('ERR_PARSE_ARGS') !== true) throw error;
-    const [, unknown] = /Unknown option '([^']+)'/.exec(message) ?? [];
-    throw new Misuse(unknown === undefined ? `${message.split(/\.\s/)[0]}.` : `There is no option ${unknown}.`);
+    const [, option = ''] = /'(?:-\w, )?(--?[\w-]+)/.exec(message) ?? [];
+    if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw new Misuse(`There is no option ${option}.`);
+    throw new Misuse(`${option} ${message.includes('does not take') ? 'takes no value' : 'needs a value'}.`);
   }
 }
 

@@ -67,12 +67,9 @@ export class BackupParser {
   }
 
   private feed(text: string): void {
-    // A reference, or the two of a pair, can be cut by the end of the piece: two have at most 16 characters.
-    const reference = text.indexOf('&', text.length - 20);
-    const half = isHighSurrogate(text.charCodeAt(text.length - 1)) ? text.length - 1 : text.length;
-    const cut = reference < 0 ? half : Math.min(reference, half);
-    this.rest = text.slice(cut);
-    this.parser.write(mendCharacters(text.slice(0, cut)));
+    const kept = unfinishedLength(text);
+    this.rest = text.slice(text.length - kept);
+    this.parser.write(mendCharacters(text.slice(0, text.length - kept)));
   }
 
   private open(name: string, attributes: Record<string, string>): void {
@@ -137,24 +134,39 @@ function present(value: string | undefined): string | undefined {
   return value === undefined || value === 'null' || value.trim() === '' ? undefined : value;
 }
 
-const REFERENCES = /&#(?:x([0-9a-fA-F]+)|(\d+));(?:&#(?:x([0-9a-fA-F]+)|(\d+));)?/g;
+const REFERENCES = /(?:&#(?:x[0-9a-f]+|\d+);)+/gi;
+const TAIL = /(&#(?:x[0-9a-f]+|\d+);)?(&(?:#x?[0-9a-f]{0,8})?)?$/i;
 
-/** Brings numeric references that XML forbids into a form that it does not: pairs become their character, the rest U+FFFD. */
+/** How much at the end of a piece has to wait for the next one: half a reference, or the first of a pair. */
+function unfinishedLength(text: string): number {
+  const [, whole, begun = ''] = TAIL.exec(text.slice(-32))!;
+  if (whole !== undefined && isHighSurrogate(codeOf(whole))) return whole.length + begun.length;
+  if (begun !== '') return begun.length;
+  return isHighSurrogate(text.charCodeAt(text.length - 1)) ? 1 : 0;
+}
+
+/** Brings numeric references that XML forbids into a form that it allows: pairs become their character, the rest U+FFFD. */
 function mendCharacters(text: string): string {
-  const mended = text.replace(REFERENCES, (whole, hex?: string, decimal?: string, hex2?: string, decimal2?: string) => {
-    const first = codeOf(hex, decimal)!;
-    const second = codeOf(hex2, decimal2);
-    if (second === undefined) return isCharacter(first) ? whole : '\ufffd';
-    if (isHighSurrogate(first) && isLowSurrogate(second)) return String.fromCharCode(first, second);
-    return mendCharacters(whole.slice(0, whole.indexOf(';') + 1)) + mendCharacters(whole.slice(whole.indexOf(';') + 1));
+  const mended = text.replace(REFERENCES, (run) => {
+    const references = run.match(/&[^;]+;/g)!;
+    let result = '';
+    for (let at = 0; at < references.length; at++) {
+      const code = codeOf(references[at]!);
+      const next = references[at + 1];
+      if (isHighSurrogate(code) && next !== undefined && isLowSurrogate(codeOf(next))) {
+        result += String.fromCharCode(code, codeOf(next));
+        at += 1;
+      } else result += isCharacter(code) ? references[at]! : '\ufffd';
+    }
+    return result;
   });
-  // eslint-disable-next-line no-control-regex -- these are the ones that XML 1.0 leaves out
+  // The characters that XML 1.0 leaves out.
   return mended.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd');
 }
 
-function codeOf(hex?: string, decimal?: string): number | undefined {
-  if (hex !== undefined) return parseInt(hex, 16);
-  return decimal === undefined ? undefined : Number(decimal);
+/** The character that "&#233;" or "&#xe9;" stands for. */
+function codeOf(reference: string): number {
+  return /^&#x/i.test(reference) ? parseInt(reference.slice(3), 16) : parseInt(reference.slice(2), 10);
 }
 
 /** XML 1.0, section 2.2. */

@@ -3,6 +3,9 @@ import { later } from './database.js';
 
 // What a browser has and Node has not, as far as the client library uses it.
 
+/** Loaded only now: Dexie looks for IndexedDB while it is loaded. */
+export const { browserStore } = await import('@pairline/client/browser');
+
 /** A tab's own storage. The tabs of a test run one after the other in it, or use IndexedDB. */
 export function tabStorage(): Map<string, string> {
   const items = new Map<string, string>();

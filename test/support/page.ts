@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
 import jsQR from 'jsqr';
 import pg from 'pg';
+import { jest } from '@jest/globals';
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 // eslint-disable-next-line @typescript-eslint/ban-ts-comment
@@ -17,7 +18,9 @@ import { TestServer, type ServerOptions } from './server.js';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** So long a page may take for what it is waited for. */
-export const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 15_000;
+// A test is many such steps, and browsers are slow on a busy machine.
+jest.setTimeout(120_000);
 
 export const hasChromium = isInstalled('chromium', {
   leavesOut: 'the tests of the web client in a browser',
@@ -32,7 +35,9 @@ async function builtWebClient(): Promise<string> {
   await client.connect();
   try {
     await client.query(`SELECT pg_advisory_lock(hashtext('web client'))`);
-    const problem = (buildWhenNeeded as (part: object, options: object) => string | undefined)(parts.web, { quiet: true });
+    const problem = (buildWhenNeeded as (part: object, options: object) => string | undefined)(parts.web, {
+      quiet: true,
+    });
     if (problem !== undefined) throw new Error(problem);
   } finally {
     await client.end();
@@ -210,7 +215,7 @@ export function bubble(page: Page, text: string) {
 
 export async function openConversation(page: Page, name: string): Promise<void> {
   await inList(page, name).getByRole('link').click();
-  await page.getByRole('main').getByRole('heading', { name }).waitFor();
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
 }
 
 export async function write(page: Page, text: string): Promise<void> {
@@ -243,6 +248,8 @@ export async function picture(page: Page, name: string): Promise<void> {
   const path = join(PICTURES, `${name}.png`);
   if (process.env.PICTURES !== '1' && isReadable(path)) return;
   mkdirSync(PICTURES, { recursive: true });
+  // Nothing is pointed at.
+  await page.mouse.move(0, 0);
   await page.screenshot({ path, animations: 'disabled', caret: 'hide' });
 }
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { delimiter, join, resolve } from 'node:path';
 import { temporaryFolder } from './database.js';
 
-const PROGRAMS = ['getprop', 'termux-sms-list', 'termux-sms-send', 'termux-contact-list', 'termux-telephony-deviceinfo', 'termux-wake-lock', 'termux-wake-unlock', 'termux-notification', 'termux-notification-remove', 'termux-clipboard-get']; // prettier-ignore
+const PROGRAMS = ['getprop', 'termux-sms-list', 'termux-sms-send', 'termux-contact-list', 'termux-telephony-deviceinfo', 'termux-wake-lock', 'termux-wake-unlock', 'termux-notification', 'termux-notification-remove', 'termux-clipboard-get', 'termux-camera-photo']; // prettier-ignore
 
 export interface FakeText {
   _id: number;
@@ -27,6 +27,8 @@ export interface FakePhone {
   refused?: Record<string, string>;
   withoutApp?: boolean;
   clipboard?: string;
+  /** The file that a photo shows. */
+  photo?: string;
 }
 
 /** An Android phone on disk, and programs that show it as Termux:API does (test/support/termux/program.mjs). */

@@ -32,7 +32,7 @@ export interface Reading<T> {
   /** The last value that was read; undefined before the first. */
   value: T | undefined;
   error: unknown;
-  again(): void;
+  again: () => void;
 }
 
 /**

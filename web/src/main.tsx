@@ -42,8 +42,16 @@ async function start(): Promise<void> {
   }
 }
 
-// A new version of the server no longer has the parts of this one that were not loaded yet.
-window.addEventListener('vite:preloadError', () => location.reload());
+// A new version of the server no longer has the parts of this one that were not loaded yet. Once, not for ever; and not
+// without a network, where this page is better than none.
+const RELOADED = 'pairline.reloaded';
+const RELOADS_APART_MS = 60_000;
+window.addEventListener('vite:preloadError', () => {
+  const last = Number(sessionStorage.getItem(RELOADED));
+  if (!navigator.onLine || Date.now() - last < RELOADS_APART_MS) return;
+  sessionStorage.setItem(RELOADED, String(Date.now()));
+  location.reload();
+});
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   void navigator.serviceWorker.register('/sw.js').catch(() => {

@@ -26,7 +26,7 @@ export default function Workspace() {
 function Panes() {
   const route = useRoute();
   const words = useWords();
-  const listPage = useListPage(route);
+  const [listPage, showMainList] = useListPage(route);
   const onList = route.page === 'home' || route.page === 'archived' || route.page === 'new';
   useShortcuts(route);
 
@@ -36,21 +36,21 @@ function Panes() {
   }, []);
 
   return (
-    <div className="workspace" data-showing={onList ? 'list' : 'detail'}>
-      <aside className="pane-list" aria-label={words.list.title}>
+    <main className="workspace" data-showing={onList ? 'list' : 'detail'}>
+      <section className="pane-list" aria-label={words.list.title}>
         <ErrorBoundary resetKey={listPage} fallback={<EmptyState title={words.start.brokenPart} />}>
-          <ListPane page={listPage} />
+          <ListPane page={listPage} onLeave={onList ? goBack : showMainList} />
         </ErrorBoundary>
-      </aside>
-      <main className="pane-detail">
+      </section>
+      <div className="pane-detail">
         <ErrorBoundary resetKey={JSON.stringify(route)} fallback={<EmptyState title={words.start.brokenPart} />}>
           <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
             <Detail route={route} />
           </Suspense>
         </ErrorBoundary>
-      </main>
+      </div>
       <Announcer />
-    </div>
+    </main>
   );
 }
 
@@ -76,14 +76,15 @@ function Detail({ route }: { route: Route }) {
   }
 }
 
-/** The list keeps showing what a conversation was picked from. */
-function useListPage(route: Route): ListPage {
+/** The list keeps showing what a conversation was picked from, until somebody asks for the main list. */
+function useListPage(route: Route): [ListPage, showMainList: () => void] {
   const [last, setLast] = useState<'home' | 'archived'>('home');
   const { page } = route;
   useEffect(() => {
     if (page === 'home' || page === 'archived') setLast(page);
   }, [page]);
-  return page === 'home' || page === 'archived' || page === 'new' ? page : last;
+  const shown = page === 'home' || page === 'archived' || page === 'new' ? page : last;
+  return [shown, () => setLast('home')];
 }
 
 function useShortcuts(route: Route): void {

@@ -5,7 +5,7 @@
 // - `received` is local time without a zone; `sender` is there for contacts alone, and "You" in what was sent to them;
 // - `termux-sms-send` prints nothing, whatever becomes of the text;
 // - a permission that is missing is an object on standard output and exit code 0; without the app, they wait for ever.
-import { appendFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
@@ -49,6 +49,9 @@ else
       break;
     case 'termux-sms-send':
       send();
+      break;
+    case 'termux-camera-photo':
+      if (phone.photo !== undefined) copyFileSync(phone.photo, args[0]);
       break;
     case 'termux-clipboard-get':
       process.stdout.write(phone.clipboard ?? '');
@@ -103,7 +106,16 @@ function send() {
     const fate = phone.fates?.[address] ?? 'sent';
     if (fate === 'nothing') continue;
     // Android queues a text (type 6), tries it (4), and then it is sent (2) or failed (5).
-    phone.texts.push({ _id: phone.next++, threadid: 99, type: 6, fate, read: true, address, date: phone.now, body: input });
+    phone.texts.push({
+      _id: phone.next++,
+      threadid: 99,
+      type: 6,
+      fate,
+      read: true,
+      address,
+      date: phone.now,
+      body: input,
+    });
   }
   save();
 }

@@ -36,9 +36,7 @@ export function Composer({
 
   // On a touch screen the keyboard would cover what one came to read.
   useEffect(() => {
-    if (matchMedia('(hover: hover) and (min-width: 45rem)').matches && document.activeElement?.closest('li') === null) {
-      field.current?.focus({ preventScroll: true });
-    }
+    if (matchMedia('(hover: hover) and (min-width: 45rem)').matches) field.current?.focus({ preventScroll: true });
   }, []);
 
   useLayoutEffect(() => {

@@ -66,7 +66,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
 function Group({ name, emoji, onPick }: { name: string; emoji: string[]; onPick: (emoji: string) => void }) {
   return (
     <section aria-label={name}>
-      <h3>{name}</h3>
+      <h2>{name}</h2>
       <div className="emoji-grid">
         {emoji.map((one) => (
           <button key={one} type="button" tabIndex={-1} onClick={() => onPick(one)}>

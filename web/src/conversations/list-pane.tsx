@@ -1,7 +1,7 @@
 import { lazy, Suspense, useRef, useState, type KeyboardEvent } from 'react';
 import { useWords } from '../i18n/words.js';
 import { NotificationOffer } from '../notifications/notification-offer.js';
-import { goBack, navigate, toHash } from '../route.js';
+import { navigate, toHash } from '../route.js';
 import { SearchBox } from '../search/search-box.js';
 import { StatusLine } from '../status-line.js';
 import { BackIcon, SettingsIcon, Mark, PenIcon } from '../ui/icons.js';
@@ -11,7 +11,7 @@ import './conversations.css';
 const NewConversation = lazy(() => import('./new-conversation.js'));
 const SearchResults = lazy(() => import('../search/search-results.js'));
 
-export function ListPane({ page }: { page: 'home' | 'archived' | 'new' }) {
+export function ListPane({ page, onLeave }: { page: 'home' | 'archived' | 'new'; onLeave: () => void }) {
   const words = useWords();
   const [query, setQuery] = useState('');
   const below = useRef<HTMLDivElement>(null);
@@ -19,7 +19,7 @@ export function ListPane({ page }: { page: 'home' | 'archived' | 'new' }) {
   if (page === 'new') {
     return (
       <>
-        <SubHeader title={words.new.title} />
+        <SubHeader title={words.new.title} onBack={onLeave} />
         <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
           <NewConversation />
         </Suspense>
@@ -29,7 +29,7 @@ export function ListPane({ page }: { page: 'home' | 'archived' | 'new' }) {
   if (page === 'archived') {
     return (
       <>
-        <SubHeader title={words.list.archived} />
+        <SubHeader title={words.list.archived} onBack={onLeave} />
         <ConversationList archived />
       </>
     );
@@ -91,11 +91,11 @@ export function follow(...target: Parameters<typeof navigate>) {
   };
 }
 
-function SubHeader({ title }: { title: string }) {
+function SubHeader({ title, onBack }: { title: string; onBack: () => void }) {
   const words = useWords();
   return (
     <header className="list-header">
-      <button type="button" className="icon-button" aria-label={words.back} onClick={goBack}>
+      <button type="button" className="icon-button" aria-label={words.back} onClick={onBack}>
         <BackIcon />
       </button>
       <h1>{title}</h1>

@@ -52,10 +52,11 @@ export function useLanguage(): Language {
   return use(Context).language;
 }
 
-/** What to say about something that failed. */
+/** What to say about something that failed: an error code, or an error that has one. */
 export function errorWords(words: Words, error: unknown): string {
-  const code = typeof error === 'string' ? error : ((error as { code?: unknown } | undefined)?.code ?? 'internal');
-  return words.errors[String(code)] ?? words.otherError(String(code));
+  const code = error instanceof Object && 'code' in error ? error.code : error;
+  const known = typeof code === 'string' ? code : 'internal';
+  return words.errors[known] ?? words.otherError(known);
 }
 
 function browserLanguage(): Language {

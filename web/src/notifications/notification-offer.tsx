@@ -11,8 +11,10 @@ export function NotificationOffer() {
   if (!shown || !isOffered()) return null;
   return (
     <section className="offer" aria-label={words.settings.notifications}>
-      <BellIcon />
-      <p>{words.notice.offer}</p>
+      <p>
+        <BellIcon />
+        {words.notice.offer}
+      </p>
       <button type="button" className="button" onClick={turnOff}>
         {words.notice.notNow}
       </button>

@@ -5,6 +5,7 @@ import type { FromIndex, ToIndex } from './protocol.js';
 // to date before each search. Nothing of it leaves the tab.
 
 const CATCH_UP = 200; // Messages of a changed conversation that are read again.
+const WORTH_ANEW = 1000; // So many rows in one sync, and reading everything anew is simpler than following them.
 
 interface Index {
   worker: Worker;
@@ -26,9 +27,9 @@ export function prepareSearch(client: WebClient): Promise<void> {
   if (index === undefined || owner !== client) {
     index?.stop();
     owner = client;
-    index = build(client);
+    build(client);
   }
-  return index.built;
+  return (index as Index).built;
 }
 
 export function searchProgress(): Index['progress'] {
@@ -46,8 +47,9 @@ export function onSearchProgress(listener: () => void): () => void {
 export async function searchMessages(client: WebClient, query: string): Promise<FromIndex> {
   void prepareSearch(client);
   const { worker, changed, answers } = index as Index;
-  const again = [...changed];
-  changed.clear();
+  // While a sync goes on it is too much to follow; what comes of it is below.
+  const again = client.state.phase === 'syncing' ? [] : [...changed];
+  for (const conversationId of again) changed.delete(conversationId);
   for (const conversationId of again) {
     const messages = await client.messages(conversationId, { limit: CATCH_UP });
     const add = messages.filter(({ fault }) => !fault);
@@ -62,7 +64,7 @@ export async function searchMessages(client: WebClient, query: string): Promise<
   });
 }
 
-function build(client: WebClient): Index {
+function build(client: WebClient): void {
   const worker = new Worker(new URL('./index.worker.ts', import.meta.url), { type: 'module' });
   const answers: Index['answers'] = new Map();
   const changed: Index['changed'] = new Set();
@@ -72,11 +74,15 @@ function build(client: WebClient): Index {
   };
 
   const offMessages = client.on('messages', (conversationId) => changed.add(conversationId));
-  const offState = client.on('state', ({ phase }) => {
-    // What was stored here is gone, so is what was read of it.
-    if (phase === 'signed-out') made.stop();
+  let synced = 0;
+  const offState = client.on('state', (state) => {
+    if (state.phase === 'syncing') synced = state.synced ?? 0;
+    // What was stored here is gone, so is what was read of it; or much of it is new, of any age.
+    if (state.phase === 'signed-out' || (state.phase === 'live' && synced > WORTH_ANEW)) made.stop();
+    else if (state.phase === 'live') synced = 0;
   });
   const tell = (progress: Index['progress']) => {
+    if (index !== made) return;
     made.progress = progress;
     for (const listener of listeners) listener();
   };
@@ -84,6 +90,7 @@ function build(client: WebClient): Index {
   const read = async () => {
     let texts = 0;
     for await (const piece of client.texts()) {
+      if (index !== made) return;
       worker.postMessage({ add: piece } satisfies ToIndex);
       texts += piece.length;
       tell({ done: false, texts });
@@ -100,11 +107,13 @@ function build(client: WebClient): Index {
       offMessages();
       offState();
       worker.terminate();
-      if (index === made) index = undefined;
+      if (index !== made) return;
+      index = undefined;
+      for (const listener of listeners) listener();
     },
   };
+  index = made;
   made.built = read();
   // Whoever searches is told of it by `built`; a next use starts over.
   made.built.catch(() => made.stop());
-  return made;
 }

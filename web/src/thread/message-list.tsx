@@ -124,12 +124,17 @@ export function MessageList({
           : undefined;
     if (step === undefined) return;
     loading.current = true;
-    step
-      .catch(() => setFailed(true))
-      .finally(() => {
+    step.then(
+      () => {
         loading.current = false;
         latestLoadMore.current();
-      });
+      },
+      () => {
+        // The next scrolling tries again, not this.
+        loading.current = false;
+        setFailed(true);
+      },
+    );
   }
   const latestLoadMore = useRef(loadMore);
   latestLoadMore.current = loadMore;
@@ -191,7 +196,9 @@ export function MessageList({
       >
         <div className="thread-content">
           {stretch && rows.length > 0 && (
-            <p className="thread-edge">{stretch.atStart ? words.thread.beginning : words.thread.older}</p>
+            <p className="thread-edge">
+              {failed ? words.thread.failed : stretch.atStart ? words.thread.beginning : words.thread.older}
+            </p>
           )}
           {stretch && rows.length === 0 && (
             <EmptyState title={words.thread.empty}>

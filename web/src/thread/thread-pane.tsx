@@ -31,7 +31,8 @@ export default function ThreadPane({ conversationId, target, number }: Props) {
     async () => (conversationId === undefined ? undefined : ((await client.conversation(conversationId)) ?? null)),
     (changed) => client.on('conversations', changed),
   );
-  const conversation = reading.value ?? undefined;
+  // What the list knows is there at once.
+  const conversation = reading.value === undefined ? list?.find(({ id }) => id === conversationId) : (reading.value ?? undefined); // prettier-ignore
   const [lastNumber, setLastNumber] = useState(number);
   const known = conversation?.number ?? lastNumber;
 
@@ -60,7 +61,7 @@ export default function ThreadPane({ conversationId, target, number }: Props) {
 
   const name = conversation ? conversationName(conversation, words) : shownNumber(number ?? known ?? '');
   const send = (text: string) => {
-    const to = conversationId === undefined ? { number: number as string } : { conversationId };
+    const to = conversationId === undefined ? { number: number } : { conversationId };
     return attempt(async () => {
       const message = await client.send(to, text);
       if (conversationId === undefined) {

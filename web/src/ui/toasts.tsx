@@ -9,9 +9,9 @@ interface Toast {
 }
 
 interface Toasts {
-  tell(text: string): void;
+  tell: (text: string) => void;
   /** Runs something a person asked for; says so when it fails. Resolves with whether it worked. */
-  attempt(action: () => Promise<unknown>): Promise<boolean>;
+  attempt: (action: () => Promise<unknown>) => Promise<boolean>;
 }
 
 const SHOWN_MS = 5000;

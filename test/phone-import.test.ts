@@ -1,0 +1,253 @@
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Message, WebClient } from '@pairline/client';
+import { BackupParser, BackupProblem, type BackupText, type Skipped } from '../phone/src/backup.js';
+import { SimulatedDriver } from '../phone/src/drivers/simulated.js';
+import { importBackup, toSentences } from '../phone/src/import.js';
+import { parseScript } from '../phone/src/script.js';
+import type { Driver, DriverMessage } from '../phone/src/driver.js';
+import { cleanUp, later, temporaryFolder } from './support/database.js';
+import { browserOf, runAgent, untilShown } from './support/phone-agent.js';
+import { TestServer } from './support/server.js';
+import { runTypeScript } from './support/spawn.js';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await TestServer.start();
+});
+afterAll(() => server.stop());
+afterEach(cleanUp);
+
+const DATE = Date.UTC(2024, 2, 3, 4, 5, 6, 789);
+
+/** An element as the app writes it. */
+function sms(fields: Record<string, string | number> = {}): string {
+  const all = { protocol: 0, address: '+1 202-555-0101', date: DATE, type: 1, subject: 'null', body: 'Hello', toa: 'null', sc_toa: 'null', service_center: 'null', read: 1, status: -1, locked: 0, readable_date: 'Mar 3, 2024', contact_name: 'Mia', ...fields }; // prettier-ignore
+  return `  <sms ${Object.entries(all).map(([name, value]) => `${name}="${value}"`).join(' ')} />\n`; // prettier-ignore
+}
+
+function mms(fields: Record<string, string | number>, parts: Record<string, string>[], from = '+12025550101'): string {
+  const all = { date: DATE, msg_box: 1, address: '+12025550101', read: 1, contact_name: 'Mia', ...fields };
+  const attributes = (of: object) => Object.entries(of).map(([name, value]) => `${name}="${value}"`).join(' '); // prettier-ignore
+  const inner = parts.map((part) => `      <part ${attributes({ seq: 0, chset: 106, ...part })} />\n`).join('');
+  return `  <mms ${attributes(all)}>\n    <parts>\n${inner}    </parts>\n    <addrs><addr address="${from}" type="137" charset="106" /></addrs>\n  </mms>\n`;
+}
+
+const backup = (...elements: string[]) =>
+  `<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\n<!--File Created By SMS Backup & Restore-->\n<smses count="${elements.length}">\n${elements.join('')}</smses>`;
+
+/** Reads a backup in pieces of so many bytes. */
+function read(xml: string, piece = 1 << 16) {
+  const texts: BackupText[] = [];
+  const skipped: Skipped[] = [];
+  let attachments = 0;
+  const parser = new BackupParser({
+    text: (text) => texts.push(text),
+    skipped: (why) => skipped.push(why),
+    attachment: () => attachments++,
+  });
+  const bytes = Buffer.from(xml);
+  for (let at = 0; at < bytes.length; at += piece) parser.write(bytes.subarray(at, at + piece));
+  parser.end();
+  return { texts, skipped, attachments };
+}
+
+describe('a backup', () => {
+  test('has texts with direction, time, number, name, and whether they were read', () => {
+    const { texts } = read(backup(sms(), sms({ type: 2, read: 0 }), sms({ type: 5 }), sms({ read: 0, contact_name: '(Unknown)' }))); // prettier-ignore
+    const shared = { number: '+1 202-555-0101', text: 'Hello', timestamp: DATE };
+    expect(texts).toEqual([
+      { ...shared, type: 'received', read: true, name: 'Mia' },
+      { ...shared, type: 'sent', status: 'sent', read: true, name: 'Mia' },
+      { ...shared, type: 'sent', status: 'failed', read: true, name: 'Mia' },
+      { ...shared, type: 'received', read: false },
+    ]);
+  });
+
+  test('has emoji as two references each, and references that XML forbids, wherever the file is cut into pieces', () => {
+    const body = '&#233;&#55357;&#56832; a&#10;b &amp; &lt;c&gt; &#xD83C;&#xDF89;x &#55357; y &#56832;&#1; 😀 &#8364;';
+    const xml = backup(sms({ body }));
+    const expected = 'é😀 a\nb & <c> 🎉x \ufffd y \ufffd\ufffd 😀 €';
+    for (let piece = 1; piece < 60; piece++) expect(read(xml, piece).texts.map(({ text }) => text)).toEqual([expected]);
+  });
+
+  test('says why something in it is no text', () => {
+    const { texts, skipped } = read(
+      backup(
+        sms({ type: 3 }),
+        sms({ type: 4 }),
+        sms({ type: 6 }),
+        sms({ address: 'null' }),
+        sms({ body: '' }),
+        sms({ date: 'null' }),
+      ),
+    );
+    expect(texts).toEqual([]);
+    expect(skipped).toEqual(['draft', 'draft', 'draft', 'no-number', 'no-text', 'no-date']);
+  });
+
+  test('has the words of an MMS; its files are counted, groups are left out', () => {
+    const text = (words: string) => ({ ct: 'text/plain', text: words });
+    const { texts, skipped, attachments } = read(
+      backup(
+        mms({ msg_box: 2 }, [{ ct: 'application/smil', text: '<smil/>' }, { ct: 'image/jpeg', text: 'null', data: 'AAAA' }, text('Look!'), text('Again')].map((part) => ({ ...part, text: part.text.replaceAll('<', '&lt;') }))), // prettier-ignore
+        mms({ date: Math.floor(DATE / 1000) }, [text('in seconds')]),
+        mms({ address: 'insert-address-token' }, [text('from whom')], '+12025550109'),
+        mms({}, [{ ct: 'video/mp4' }]),
+        mms({ address: '+12025550101~+12025550102' }, [text('to all')]),
+      ),
+    );
+    expect(texts.map(({ text: words, type, number, timestamp }) => [words, type, number, timestamp])).toEqual([
+      ['Look!\nAgain', 'sent', '+12025550101', DATE],
+      ['in seconds', 'received', '+12025550101', Math.floor(DATE / 1000) * 1000],
+      ['from whom', 'received', '+12025550109', DATE],
+    ]);
+    expect(skipped).toEqual(['no-text', 'group']);
+    expect(attachments).toBe(2);
+  });
+
+  test('that is another kind of file, or was cut off, is refused in a sentence', () => {
+    expect(() => read('<html><body></body></html>')).toThrow('This is no backup of “SMS Backup & Restore”: it begins with <html>.'); // prettier-ignore
+    expect(() => read('PK\u0003\u0004 a zip')).toThrow(BackupProblem);
+    expect(() => read(backup(sms()).slice(0, -8))).toThrow('The file ends in the middle');
+    expect(() => read('')).toThrow(BackupProblem);
+  });
+});
+
+/** A phone with just these texts. */
+function phoneWith(texts: DriverMessage[]): Driver {
+  return {
+    model: 'Stub',
+    start: async () => ({ region: 'US' }),
+    stop: async () => undefined,
+    contacts: async () => [],
+    position: async () => '0',
+    news: async () => ({ messages: [], position: '0', more: false }),
+    history: async () => ({ messages: texts, done: 1 }),
+    prepare: async () => '',
+    send: async () => ({ result: 'sent' }),
+    trace: async () => ({ result: 'unknown' }),
+  };
+}
+
+function simulated(folder: string) {
+  const script = parseScript(JSON.stringify({ history: { messages: 0 }, events: [], contacts: [] }));
+  return new SimulatedDriver({ file: join(folder, 'simulated'), script });
+}
+
+function file(text: string): string {
+  const path = join(temporaryFolder(), 'backup.xml');
+  writeFileSync(path, text);
+  return path;
+}
+
+async function everything(web: WebClient): Promise<Message[]> {
+  const lists = await Promise.all((await web.conversations()).map(({ id }) => web.messages(id, { limit: 10_000 })));
+  return lists.flat();
+}
+
+const untilCount = (web: WebClient, count: number) =>
+  untilShown(web, async () => {
+    const all = await everything(web);
+    return all.length >= count && all;
+  });
+
+describe('an import', () => {
+  test('adds each text once, two equal ones of a second as two, and the same file again adds nothing', async () => {
+    const folder = temporaryFolder();
+    const { agent } = runAgent(server.url, folder, simulated(folder));
+    const web = await browserOf(server.url, agent);
+    const path = file(
+      backup(
+        sms(),
+        sms(),
+        sms({ date: DATE + 100 }), // the same second
+        sms({ date: DATE + 1000 }),
+        sms({ address: '2025550101', type: 2 }), // the same number, written as at home
+        sms({ address: 'BANK', contact_name: 'null', body: 'Code &#55357;&#56832;' }),
+        sms({ type: 3 }),
+      ),
+    );
+    const account = await agent.present();
+    const counts = await importBackup(path, account, () => undefined);
+    expect(counts).toMatchObject({ read: 7, added: 6, known: 0, skipped: { draft: 1 } });
+    const all = await untilCount(web, 6);
+    expect(all).toHaveLength(6);
+    expect((await web.conversations()).map(({ number, name }) => [number, name]).sort()).toEqual([['+12025550101', 'Mia'], ['BANK', undefined]]); // prettier-ignore
+
+    const again = await importBackup(path, account, () => undefined);
+    expect(again).toMatchObject({ read: 7, added: 0, known: 6, skipped: { draft: 1 } });
+    const longer = file(backup(sms(), sms(), sms(), sms({ body: 'New' })));
+    expect(await importBackup(longer, account, () => undefined)).toMatchObject({ read: 4, added: 1, known: 3 });
+    expect(await untilCount(web, 7)).toHaveLength(7);
+  });
+
+  test('of a phone whose texts are there already adds what is missing, whichever came first', async () => {
+    const path = file(backup(sms(), sms(), sms({ body: 'Deleted on the phone', date: DATE - 5000 })));
+    const onPhone = (n: number): DriverMessage => ({ key: `k${n}`, number: '(202) 555-0101', text: 'Hello', timestamp: DATE - (DATE % 1000), type: 'received', read: true }); // prettier-ignore
+
+    const first = runAgent(server.url, temporaryFolder(), phoneWith([onPhone(1), onPhone(2)]));
+    const web = await browserOf(server.url, first.agent);
+    await untilCount(web, 2);
+    expect(await importBackup(path, await first.agent.present(), () => undefined)).toMatchObject({
+      added: 1,
+      known: 2,
+    });
+    expect(await untilCount(web, 3)).toHaveLength(3);
+
+    const folder = temporaryFolder();
+    const early = runAgent(server.url, folder, phoneWith([]));
+    const other = await browserOf(server.url, early.agent);
+    expect(await importBackup(path, await early.agent.present(), () => undefined)).toMatchObject({ added: 3 });
+    await early.stop();
+    // The history of the phone comes after the import: a third equal text is new, two are not.
+    writeFileSync(
+      join(folder, 'told'),
+      `${readFileSync(join(folder, 'told'), 'utf8').replaceAll('"history":null', '"history":"0"')}`,
+    );
+    runAgent(server.url, folder, phoneWith([onPhone(1), onPhone(2), onPhone(3)]));
+    expect(await untilCount(other, 4)).toHaveLength(4);
+  });
+
+  test('that breaks off keeps what came before, and says so', async () => {
+    const folder = temporaryFolder();
+    const { agent } = runAgent(server.url, folder, simulated(folder));
+    const web = await browserOf(server.url, agent);
+    const whole = backup(sms({ body: 'one' }), sms({ body: 'two' }), sms({ body: 'three' }));
+    const counts = await importBackup(file(whole.slice(0, whole.indexOf('three'))), await agent.present(), () => undefined); // prettier-ignore
+    expect(counts).toMatchObject({ read: 2, added: 2, problem: expect.stringContaining('ends in the middle') });
+    expect(toSentences(counts)).toEqual([counts.problem, '2 read: 2 new, 0 already there, 0 left out.']);
+    expect(await untilCount(web, 2)).toHaveLength(2);
+  });
+
+  test('of a file that is far bigger than the memory it may use', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'big.xml');
+    const count = 60_000;
+    const picture = 'QUJD'.repeat(20_000);
+    await pipeline(
+      Readable.from(
+        (function* () {
+          yield `<?xml version='1.0' ?>\n<smses count="${count}">\n`;
+          for (let n = 0; n < count; n++) yield sms({ date: DATE + n * 60_000, body: `Text number ${n} &#55357;&#56832;`, address: `+1202555${String(n % 200).padStart(4, '0')}` }); // prettier-ignore
+          for (let n = 0; n < 1_000; n++) yield mms({ date: DATE + n }, [{ ct: 'image/jpeg', data: picture }, { ct: 'text/plain', text: `Picture ${n}` }]); // prettier-ignore
+          yield '</smses>';
+        })(),
+      ),
+      createWriteStream(path),
+    );
+    const child = runTypeScript('test/support/phone-import-process.ts', {
+      env: { ...process.env, FOLDER: join(folder, 'state'), BACKUP: path, NODE_OPTIONS: '--max-old-space-size=64' },
+    });
+    later(() => child.end('SIGKILL'));
+    expect(await child.exited).toBe(0);
+    const { told: sent, counts, bytes, peak } = JSON.parse(child.output()) as { told: number; counts: unknown; bytes: number; peak: number }; // prettier-ignore
+    expect(sent).toBe(count + 1_000);
+    expect(counts).toMatchObject({ read: count + 1_000, added: count + 1_000, attachments: 1_000 });
+    expect(bytes).toBeGreaterThan(90e6);
+    expect(peak).toBeLessThan(300e6);
+  });
+});

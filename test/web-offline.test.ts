@@ -1,0 +1,97 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { phoneAt, told } from './support/client-ends.js';
+import { cleanUp } from './support/database.js';
+import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, serverWithPage, status, write } from './support/page.js'; // prettier-ignore
+
+// Without a network: the page opens, shows what it has, and keeps what is written.
+
+/** What a browser itself says of requests without a network. */
+const NO_NETWORK = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection to/;
+
+(hasChromium ? describe : describe.skip)('a browser without a network', () => {
+  let chromium: Chromium;
+  beforeAll(async () => void (chromium = await Chromium.start()));
+  afterAll(() => chromium?.stop());
+  afterEach(async () => {
+    await cleanUp();
+    expect(chromium.takeFaults()).toEqual([]);
+  });
+
+  test('opens from what it has, and what is written there goes once there is a network again', async () => {
+    const server = await serverWithPage();
+    const phone = await phoneAt(server.url);
+    const page = await openLinked(chromium, server, phone, { expected: [NO_NETWORK] });
+    const sent: string[] = [];
+    phone.onSend(async ({ id, text }) => {
+      sent.push(text);
+      await phone.status(id, 'delivered');
+    });
+    await phone.putConversations([{ id: 't1', number: '+4915112345678', name: 'Bea' }]);
+    await phone.putMessages([told('Read this anywhere')]);
+    await inList(page, 'Read this anywhere').waitFor();
+    // The service worker has the whole page.
+    await page.evaluate(async () => (await navigator.serviceWorker.ready).active!.state);
+
+    await page.context().setOffline(true);
+    await page.reload();
+    await openConversation(page, 'Bea');
+    await bubble(page, 'Read this anywhere').waitFor();
+    await status(page, 'No connection').waitFor();
+    await write(page, 'Written without a network');
+    await bubble(page, 'Written without a network').getByText('Waiting for a connection').waitFor();
+    await status(page, /No connection.*1 message waits here/).waitFor();
+    await page.reload();
+    await openConversation(page, 'Bea');
+    await bubble(page, 'Written without a network').getByText('Waiting for a connection').waitFor();
+    expect(sent).toEqual([]);
+
+    await page.context().setOffline(false);
+    await bubble(page, 'Written without a network').getByText('Delivered').waitFor();
+    await status(page, 'Phone connected').waitFor();
+    expect(sent).toEqual(['Written without a network']);
+    expect(await bubble(page, 'Written without a network').count()).toBe(1);
+  });
+
+  test('every part of the page opens that was never opened before', async () => {
+    const server = await serverWithPage();
+    const phone = await phoneAt(server.url);
+    const page = await openLinked(chromium, server, phone, { expected: [NO_NETWORK] });
+    await phone.putConversations([{ id: 't1', number: '+4915112345678', name: 'Bea' }]);
+    await phone.putMessages([told('A needle to be found')]);
+    await inList(page, 'needle').waitFor();
+    await page.evaluate(async () => (await navigator.serviceWorker.ready).active!.state);
+    await page.context().setOffline(true);
+    await page.reload();
+    await page.getByRole('searchbox').fill('needle');
+    await page.getByRole('group', { name: 'Messages' }).getByRole('link').click();
+    await bubble(page, 'A needle to be found').waitFor();
+    await page.getByRole('button', { name: 'Emoji' }).click();
+    await page.getByRole('button', { name: '👍' }).click();
+    expect(await page.getByRole('textbox', { name: 'Message' }).inputValue()).toBe('👍');
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+    await page.getByRole('link', { name: 'New conversation' }).click();
+    await page.getByLabel('Phone number or name').fill('Bea');
+    await page.getByRole('button', { name: 'Bea' }).waitFor();
+    await page.getByRole('button', { name: 'Back', exact: true }).first().click();
+    await page.getByRole('link', { name: 'Settings' }).click();
+    await page.getByText('The devices could not be read').waitFor();
+    await page.getByLabel('Language').selectOption('Deutsch');
+    await page.getByRole('heading', { name: 'Einstellungen' }).waitFor();
+  });
+
+  test('a server that comes back is found again by itself', async () => {
+    const server = await serverWithPage();
+    const phone = await phoneAt(server.url);
+    const page = await openLinked(chromium, server, phone, { expected: [NO_NETWORK] });
+    await status(page, 'Phone connected').waitFor();
+    await page.context().setOffline(true);
+    // What is open already does not notice by itself: the line is cut.
+    server.app.getHttpServer().closeAllConnections();
+    await status(page, 'No connection').waitFor();
+    await phone.putConversations([{ id: 't1', number: '+4915112345678', name: 'Bea' }]);
+    await phone.putMessages([told('Meanwhile')]);
+    await page.context().setOffline(false);
+    await inList(page, 'Meanwhile').waitFor();
+    await status(page, 'Phone connected').waitFor();
+  });
+});

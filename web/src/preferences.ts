@@ -1,7 +1,8 @@
 import { useSyncExternalStore } from 'react';
-import type { Language } from './i18n/words.js';
 
 // Of this browser alone, and nothing secret: what a person chose for the page.
+
+export type Language = 'en' | 'de';
 
 export interface Preferences {
   theme?: 'light' | 'dark';

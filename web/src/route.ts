@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from 'react';
+import { useSyncExternalStore, type MouseEvent } from 'react';
 
 // Where the page is stands behind the `#`: it works with the browser's back, and no id or number of a conversation ever
 // reaches the server.
@@ -76,4 +76,13 @@ export function useRoute(): Route {
     },
     () => current,
   );
+}
+
+/** Links that go there by `navigate`, so that back knows the way; a new tab works as ever. */
+export function follow(...target: Parameters<typeof navigate>) {
+  return (event: MouseEvent) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    navigate(...target);
+  };
 }

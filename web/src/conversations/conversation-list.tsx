@@ -2,14 +2,13 @@ import type { Conversation } from '@pairline/client';
 import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { useClient, useClientState } from '../client.js';
 import { useWords } from '../i18n/words.js';
-import { navigate, toHash, useRoute } from '../route.js';
+import { follow, navigate, toHash, useRoute } from '../route.js';
 import { ArchiveIcon } from '../ui/icons.js';
 import { Menu, type MenuPlace } from '../ui/menu.js';
 import { EmptyState } from '../ui/notice-page.js';
 import { useToasts } from '../ui/toasts.js';
 import { useVirtualRows } from '../ui/use-virtual-rows.js';
 import { ConversationRow } from './conversation-row.js';
-import { follow } from './list-pane.js';
 import { conversationName } from './naming.js';
 import { useConversations } from './use-conversations.js';
 

@@ -1,12 +1,11 @@
 import type { Conversation } from '@pairline/client';
 import { useWords } from '../i18n/words.js';
-import { toHash } from '../route.js';
+import { follow, toHash } from '../route.js';
 import { StatusTick } from '../thread/status-tick.js';
 import { useTimes } from '../times.js';
 import { Avatar } from '../ui/avatar.js';
 import { MoreIcon, PinIcon } from '../ui/icons.js';
 import { menuPlace, type MenuPlace } from '../ui/menu.js';
-import { follow } from './list-pane.js';
 import { conversationName } from './naming.js';
 
 export function ConversationRow({

@@ -1,7 +1,7 @@
 import { lazy, Suspense, useRef, useState, type KeyboardEvent } from 'react';
 import { useWords } from '../i18n/words.js';
 import { NotificationOffer } from '../notifications/notification-offer.js';
-import { navigate, toHash } from '../route.js';
+import { follow, toHash } from '../route.js';
 import { SearchBox } from '../search/search-box.js';
 import { StatusLine } from '../status-line.js';
 import { BackIcon, SettingsIcon, Mark, PenIcon } from '../ui/icons.js';
@@ -80,15 +80,6 @@ export function ListPane({ page, onLeave }: { page: 'home' | 'archived' | 'new';
       </div>
     </>
   );
-}
-
-/** Links that go there by `navigate`, so that back knows the way; a new tab works as ever. */
-export function follow(...target: Parameters<typeof navigate>) {
-  return (event: React.MouseEvent) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    navigate(...target);
-  };
 }
 
 function SubHeader({ title, onBack }: { title: string; onBack: () => void }) {

@@ -1,8 +1,6 @@
 import { createContext, use, useEffect, useState, type ReactNode } from 'react';
-import { usePreferences } from '../preferences.js';
+import { usePreferences, type Language } from '../preferences.js';
 import { en, type Words } from './en.js';
-
-export type Language = 'en' | 'de';
 
 /** English comes with the page; the others are loaded when they are wanted. */
 const LANGUAGES: Record<Language, () => Promise<Words>> = {

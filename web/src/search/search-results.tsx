@@ -1,11 +1,10 @@
 import type { Conversation, Message, WebClient } from '@pairline/client';
 import { useEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent } from 'react';
 import { useClient } from '../client.js';
-import { follow } from '../conversations/list-pane.js';
 import { conversationName } from '../conversations/naming.js';
 import { useConversations } from '../conversations/use-conversations.js';
 import { useWords } from '../i18n/words.js';
-import { toHash, useRoute, type Route } from '../route.js';
+import { follow, toHash, useRoute, type Route } from '../route.js';
 import { useTimes } from '../times.js';
 import { Avatar } from '../ui/avatar.js';
 import { EmptyState } from '../ui/notice-page.js';

@@ -1,9 +1,9 @@
 import { useId, useState } from 'react';
 import { useClient, useClientState } from '../client.js';
-import { LANGUAGE_NAMES, useLanguage, useWords, type Language } from '../i18n/words.js';
+import { LANGUAGE_NAMES, useLanguage, useWords } from '../i18n/words.js';
 import { canNotify, turnOff, turnOn } from '../notifications/notifications.js';
 import { playSound } from '../notifications/sound.js';
-import { usePreferences } from '../preferences.js';
+import { usePreferences, type Language } from '../preferences.js';
 import { goBack } from '../route.js';
 import { Dialog } from '../ui/dialog.js';
 import { BackIcon, LockIcon, WarningIcon } from '../ui/icons.js';

@@ -52,9 +52,6 @@ export const PersonIcon = icon(
   <path d="M12 4.5a3.7 3.7 0 1 1 0 7.4 3.7 3.7 0 0 1 0-7.4zM4.5 20c.6-3.7 3.7-5.7 7.5-5.7s6.9 2 7.5 5.7" />,
 );
 export const BellIcon = icon(<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4" />);
-export const NoLinkIcon = icon(
-  <path d="M3 3l18 18M8 8.5A12 12 0 0 0 4 11M16 8a12 12 0 0 1 4 3M7 14.5a7 7 0 0 1 4-2M15.5 13.5l1.5 1M12 18.5h.01" />,
-);
 
 /** Two speech bubbles, one here and one on the phone. */
 export function Mark({ className = '' }: { className?: string }) {

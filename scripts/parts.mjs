@@ -25,7 +25,15 @@ export const parts = {
   web: {
     name: 'the web client',
     made: 'web/dist/index.html',
-    sources: ['web/src', 'web/build', 'web/public', 'web/index.html', 'web/vite.config.ts', 'client/src', 'protocol/src'],
+    sources: [
+      'web/src',
+      'web/build',
+      'web/public',
+      'web/index.html',
+      'web/vite.config.ts',
+      'client/src',
+      'protocol/src',
+    ],
     tool: 'vite/bin/vite.js',
     commands: (vite) => [[vite, 'build', 'web', '--logLevel', 'warn']],
   },

@@ -1,5 +1,6 @@
 import type { Words } from './i18n/en.js';
-import { useLanguage, useWords, type Language } from './i18n/words.js';
+import { useLanguage, useWords } from './i18n/words.js';
+import type { Language } from './preferences.js';
 
 const DAY_MS = 86_400_000;
 

@@ -16,6 +16,7 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench } from './bench.mjs';
+import { agent } from './measures/agent.mjs';
 import { backfill } from './measures/backfill.mjs';
 import { delta } from './measures/delta.mjs';
 import { growth } from './measures/growth.mjs';
@@ -24,9 +25,10 @@ import { memory } from './measures/memory.mjs';
 import { pairing } from './measures/pairing.mjs';
 import { relay } from './measures/relay.mjs';
 import { send } from './measures/send.mjs';
+import { web } from './measures/web.mjs';
 import { markdown, median, table } from './report.mjs';
 
-const measures = { relay, latency, send, backfill, delta, memory, pairing, growth };
+const measures = { relay, latency, send, backfill, delta, memory, pairing, growth, web, agent };
 /** Those that need nothing but the bare relay, with `--self`. */
 const bareAlone = ['relay', 'latency', 'send', 'memory'];
 

@@ -10,7 +10,7 @@ import { TestServer } from './support/server.js';
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await TestServer.start();
+  server = await TestServer.start({ limits: { qrCodesPerMinute: 10_000 } });
 });
 afterAll(() => server.stop());
 afterEach(cleanUp);
@@ -29,7 +29,7 @@ test('however often lines break, and wherever: nothing is lost, nothing comes tw
         await cleanUp();
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 15 },
   );
 }, 240_000);
 
@@ -43,7 +43,7 @@ async function household(phoneCuts: number[], webCuts: number[][], reopen: boole
   const lines: Cutter[] = [];
   const webs: WebClient[] = [];
   const paths: string[] = [];
-  for (const _ of webCuts) {
+  while (webs.length < webCuts.length) {
     const line = await Cutter.start(server.url);
     const path = join(temporaryFolder(), 'browser');
     const web = eager(await webAt(line.url, { store: fileStore(path) }));

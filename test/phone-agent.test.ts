@@ -191,7 +191,7 @@ test('a phone that a browser removed ends, forgets the account, and still knows 
   await web.removeDevice(phone.id);
   expect(await ended).toEqual({ reason: 'removed', code: 'removed' });
   expect(() => readFileSync(join(folder, 'client'))).toThrow('ENOENT');
-  expect(JSON.parse(readFileSync(join(folder, 'settings.json'), 'utf8'))).toEqual({});
+  expect(JSON.parse(readFileSync(join(folder, 'settings.json'), 'utf8'))).toEqual({ phoneRegion: 'US' });
   expect(ledger.has(sent.id)).toBe(true);
 });
 

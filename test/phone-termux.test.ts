@@ -10,7 +10,7 @@ afterEach(cleanUp);
 /** A driver that was started, with what the agent would keep for it. */
 async function started(
   android: FakeAndroid,
-  { clock = new StandingClock() as StandingClock | HurryingClock, patience = 20_000 } = {},
+  { clock = new StandingClock(), patience = 20_000 } = {},
 ) {
   // prettier-ignore
   const ours = new Set<string>();

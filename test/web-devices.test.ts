@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { Page } from 'playwright-core';
 import { phoneAt, told } from './support/client-ends.js';
 import { cleanUp } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, openSettings, photograph, serverWithPage, soon, write } from './support/page.js'; // prettier-ignore
+import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, openSettings, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
 
 // Who is in an account, and who is out of it.
 
@@ -63,7 +63,7 @@ const REFUSED = /status of 401/;
     await page.getByRole('dialog').getByText('It is signed out at once').waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
     await other.getByRole('alert').getByText('This browser was removed from your account').waitFor();
-    await photograph(other);
+    await shownLink(other);
     await row.waitFor({ state: 'detached' });
     expect(await stored(other)).not.toMatch(/Hello, both|Bea|epochs/);
 
@@ -113,12 +113,12 @@ const REFUSED = /status of 401/;
     await openSettings(page);
     await page.getByRole('button', { name: 'Sign out of this browser' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
-    await photograph(page);
+    await shownLink(page);
     expect(await stored(page)).not.toMatch(/Hello, both|Bea|epochs/);
     await page.reload();
-    await photograph(page);
+    await shownLink(page);
     expect((await phone.devices()).filter(({ kind }) => kind === 'browser')).toHaveLength(1);
-    const link = await page.getByLabel('Paste this link').inputValue();
+    const link = await shownLink(page);
     await phone.pair(link);
     await inList(page, 'Hello, both').waitFor();
   });
@@ -128,7 +128,7 @@ const REFUSED = /status of 401/;
     await openSettings(page);
     await page.getByRole('button', { name: 'Sign out of all browsers' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
-    await photograph(page);
+    await shownLink(page);
     await other.getByRole('alert').getByText('This browser was removed').waitFor();
     expect((await phone.devices()).map(({ kind }) => kind)).toEqual(['phone']);
   });

@@ -6,7 +6,7 @@ import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { inPhase, phoneAt } from './support/client-ends.js';
 import { cleanUp } from './support/database.js';
-import { bubble, Chromium, decode, hasChromium, inList, linked, openConversation, openLinked, openSettings, photograph, picture, serverWithPage, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
+import { bubble, Chromium, hasChromium, inList, linked, openConversation, openLinked, openSettings, picture, serverWithPage, shownLink, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
 
 // What the page is like for people: those who see it, those who hear it, those who have no mouse.
 
@@ -75,9 +75,6 @@ async function tellSome(phone: PhoneClient): Promise<void> {
     ] as const) {
       await page.emulateMedia({ colorScheme });
       const { violations } = await page.evaluate(async (only) => {
-        // Colours that are on their way are not what stays.
-        const transitions = document.getAnimations().filter((each) => each instanceof CSSTransition);
-        await Promise.allSettled(transitions.map(({ finished }) => finished));
         const { axe } = globalThis as unknown as { axe: { run: (options: object) => Promise<AxeResults> } };
         return axe.run(only ? { runOnly: only } : {});
       }, rules);
@@ -90,7 +87,7 @@ async function tellSome(phone: PhoneClient): Promise<void> {
   test('axe finds nothing wrong with pairing, in light and dark', async () => {
     const server = await serverWithPage();
     const page = await chromium.open(server, { reducedMotion: 'reduce' });
-    await photograph(page);
+    await shownLink(page);
     const found = await wrong(page, 'pairing');
     await picture(page, 'pairing-light');
     await page.emulateMedia({ colorScheme: 'dark' });
@@ -102,7 +99,7 @@ async function tellSome(phone: PhoneClient): Promise<void> {
     found.push(...(await wrong(failing, 'pairing failed')));
     await failing.unroute('**/api/auth/generate-qr');
     await failing.getByRole('button', { name: 'Try again' }).click();
-    await photograph(failing);
+    await shownLink(failing);
     expect(found).toEqual([]);
   });
 
@@ -239,9 +236,9 @@ async function tellSome(phone: PhoneClient): Promise<void> {
         passed.push(await focused());
       }
     };
-    await photograph(page);
+    await shownLink(page);
     await tabTo(/Copy link/);
-    await phone.pair(decode(await photograph(page)));
+    await phone.pair(await shownLink(page));
     await linked(page);
     await inList(page, 'Mia').waitFor();
 

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { readCode } from '@pairline/client';
 import { phoneAt, told } from './support/client-ends.js';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
-import { bubble, Chromium, decode, decodeWithZbar, hasChromium, inList, linked, openConversation, openLinked, openSettings, photograph, serverWithPage, soon, write } from './support/page.js'; // prettier-ignore
+import { bubble, Chromium, decode, decodeWithZbar, hasChromium, inList, linked, openConversation, openLinked, openSettings, photograph, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
 import { isInstalled } from './support/programs.js';
 import { runTypeScript } from './support/spawn.js';
 
@@ -50,7 +50,7 @@ const hasZbar = isInstalled('zbarimg', {
     const server = await serverWithPage();
     const page = await chromium.open(server, { colorScheme, viewport });
     const pixels = await photograph(page);
-    const link = await page.getByLabel('Paste this link').inputValue();
+    const link = await shownLink(page);
     expect(readCode(decode(pixels))).toEqual(readCode(link));
   });
 
@@ -67,7 +67,7 @@ const hasZbar = isInstalled('zbarimg', {
     const asked: string[] = [];
     server.app.getHttpServer().on('request', ({ url, headers }: { url: string; headers: object }) => asked.push(url + JSON.stringify(headers))); // prettier-ignore
     const page = await chromium.open(server);
-    const text = decode(await photograph(page));
+    const text = await shownLink(page);
     const { token, secret } = readCode(text);
     await phone.pair(text);
     await linked(page);
@@ -97,8 +97,8 @@ const hasZbar = isInstalled('zbarimg', {
     const server = await serverWithPage({ pairingTtlMs: 4000 });
     const phone = await phoneAt(server.url);
     const page = await chromium.open(server);
-    const first = await page.getByLabel('Paste this link').inputValue();
-    await soon(async () => expect(await page.getByLabel('Paste this link').inputValue()).not.toBe(first));
+    const first = await shownLink(page);
+    await soon(async () => expect(await shownLink(page)).not.toBe(first));
     await phone.pair(decode(await photograph(page)));
     await linked(page);
   });
@@ -111,7 +111,7 @@ const hasZbar = isInstalled('zbarimg', {
     // The server answers with what another phone sealed for another code.
     const other = await chromium.open(server);
     const answer = other.waitForResponse('**/api/auth/wait-pairing');
-    await stranger.pair(decode(await photograph(other)));
+    await stranger.pair(await shownLink(other));
     const { keys } = ((await (await answer).json()) as { data: { keys: string } }).data;
     let lies = 1;
     await page.route('**/api/auth/wait-pairing', async (route) => {
@@ -120,10 +120,10 @@ const hasZbar = isInstalled('zbarimg', {
       await route.fulfill({ response, json: lies-- > 0 ? { ...body, data: { ...body.data, keys } } : body });
     });
     await page.reload();
-    await phone.pair(decode(await photograph(page)));
+    await phone.pair(await shownLink(page));
     await page.getByRole('alert').getByText('Somebody may be in between').waitFor();
     await page.getByRole('button', { name: 'Try again' }).click();
-    await phone.pair(decode(await photograph(page)));
+    await phone.pair(await shownLink(page));
     await linked(page);
   });
 
@@ -131,10 +131,10 @@ const hasZbar = isInstalled('zbarimg', {
     const server = await serverWithPage();
     const phone = await phoneAt(server.url);
     const page = await chromium.open(server);
-    const first = await page.getByLabel('Paste this link').inputValue();
+    const first = await shownLink(page);
     await page.getByRole('switch', { name: 'Remember this computer' }).click();
-    await soon(async () => expect(await page.getByLabel('Paste this link').inputValue()).not.toBe(first));
-    await phone.pair(decode(await photograph(page)));
+    await soon(async () => expect(await shownLink(page)).not.toBe(first));
+    await phone.pair(await shownLink(page));
     await linked(page);
     await phone.putConversations([{ id: 't1', number: '+4915112345678', name: 'Bea' }]);
     await phone.putMessages([told('For this tab only')]);
@@ -144,7 +144,7 @@ const hasZbar = isInstalled('zbarimg', {
 
     const another = await page.context().newPage();
     await another.goto('/');
-    await photograph(another);
+    await shownLink(another);
     const stored = await another.evaluate(async () => {
       const stores: unknown[] = [Object.entries(localStorage)];
       for (const { name } of await indexedDB.databases()) {
@@ -177,7 +177,7 @@ const hasZbar = isInstalled('zbarimg', {
     await phone.close();
 
     const second = await chromium.open(server);
-    const link = await second.getByLabel('Paste this link').inputValue();
+    const link = await shownLink(second);
     await openSettings(page);
     await page.getByLabel('Link or code from the other browser').fill(link);
     await page.getByRole('button', { name: 'Let it in' }).click();
@@ -187,7 +187,7 @@ const hasZbar = isInstalled('zbarimg', {
 
     // A link that is opened, instead of pasted, does nothing without the person's consent.
     const third = await chromium.open(server);
-    const shown = await third.getByLabel('Paste this link').inputValue();
+    const shown = await shownLink(third);
     await page.goto('about:blank');
     await page.goto(shown);
     await page.getByRole('button', { name: 'Let it in' }).waitFor();
@@ -210,7 +210,7 @@ const hasZbar = isInstalled('zbarimg', {
     await letIn('not a code');
     await page.getByText('This is not a Pairline code').waitFor();
     const second = await chromium.open(server);
-    const link = await second.getByLabel('Paste this link').inputValue();
+    const link = await shownLink(second);
     await phone.pair(link);
     await linked(second);
     await letIn(link);
@@ -220,7 +220,7 @@ const hasZbar = isInstalled('zbarimg', {
   test('the simulated agent is given the link, and a person chats with it', async () => {
     const server = await serverWithPage();
     const page = await chromium.open(server);
-    const link = await page.getByLabel('Paste this link').inputValue();
+    const link = await shownLink(page);
     const folder = temporaryFolder();
     const script = join(folder, 'script.json');
     writeFileSync(
@@ -259,7 +259,7 @@ const hasZbar = isInstalled('zbarimg', {
     const policy = response.headers()['content-security-policy'] ?? '';
     for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"])
       expect(policy.split('; ')).toContain(rule);
-    await photograph(page);
+    await shownLink(page);
     // The watch for faults itself works: what the policy stops, and what goes elsewhere, is seen.
     await page.evaluate(() => {
       const script = document.createElement('script');

@@ -119,12 +119,15 @@ export class Connection {
     throw new ClientError(answer.code, answer.message, answer.retryAfter);
   }
 
-  /** Emits until it is answered, over as many connections as it takes; rejects with the server's refusal. */
-  async deliver<Reply = object>(event: string, payload: unknown): Promise<Reply> {
+  /**
+   * Emits until it is answered, over as many connections as it takes; rejects with the server's refusal. The payload is
+   * made anew for each try: by then it may have to be sealed with another key.
+   */
+  async deliver<Reply = object>(event: string, payload: () => Promise<unknown>): Promise<Reply> {
     for (let attempt = 0, faults = 0; ; attempt++) {
       await this.ready();
       try {
-        return await this.request<Reply>(event, payload);
+        return await this.request<Reply>(event, await payload());
       } catch (error) {
         if (!isPassing(error) || (error.code === 'internal' && ++faults === FAULTS)) throw error;
         if (error.code !== 'offline' || this.live) await pause(waitAfter(error, attempt), this.closing.signal);
@@ -194,7 +197,10 @@ export class Connection {
     this.socket = socket;
     for (const [event, listener] of Object.entries(this.line.listeners)) socket.on(event, listener);
     socket.on('error', ({ code, message, retryAfter }: ErrorBody) => this.lose?.(new ClientError(code, message, retryAfter))); // prettier-ignore
-    socket.on('disconnect', () => this.lose?.(new ClientError('offline', 'The connection broke')));
+    const broke = () => this.lose?.(new ClientError('offline', 'The connection broke'));
+    socket.on('disconnect', broke);
+    // A WebSocket that closes before the first word is heard of here alone; the rest would wait for its timeout.
+    socket.io.engine.on('close', broke);
     socket.on('connect_error', (error: Error & { data?: unknown }) => {
       const { data } = error;
       const { code, message, retryAfter } = isErrorBody(data) ? data : { code: 'offline', message: error.message, retryAfter: undefined }; // prettier-ignore

@@ -40,7 +40,7 @@ export class Members {
       const rotation = await this.keyring.rotate(deviceId);
       const { key, value } = rotation;
       try {
-        await this.connection.deliver('state:put', { key, value, ifAbsent: true });
+        await this.connection.deliver('state:put', async () => ({ key, value, ifAbsent: true }));
         rotation.commit();
         await this.keep();
       } catch (error) {
@@ -48,9 +48,8 @@ export class Members {
         await this.after(epoch);
       }
     }
-    await this.connection.deliver('state:delete', { key: STATE.member(deviceId) }).catch((error: unknown) => {
-      if (!(error instanceof ClientError) || error.code !== 'not_found') throw error;
-    });
+    const gone = async () => ({ key: STATE.member(deviceId) });
+    await this.connection.deliver('state:delete', gone).catch(unlessGone);
   }
 
   /** Resolves when an epoch above this one is known here: its row comes with the changes. */
@@ -62,6 +61,11 @@ export class Members {
     late.abort();
     if (this.keyring.epoch === epoch) throw new ClientError('timeout', 'The epoch of another device did not come');
   }
+}
+
+/** What was to be deleted is not there. */
+export function unlessGone(error: unknown): void {
+  if (!(error instanceof ClientError) || error.code !== 'not_found') throw error;
 }
 
 export async function listDevices(url: string, token: string, keyring: Keyring | undefined): Promise<Device[]> {

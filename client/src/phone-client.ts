@@ -13,7 +13,7 @@ import { Connection, type Phase } from './connection.js';
 import { Emitter } from './emitter.js';
 import { call } from './http.js';
 import { Keyring, readCode, serverPart } from './keys/index.js';
-import { claimError, deleteDevice, listDevices, Members } from './members.js';
+import { claimError, deleteDevice, listDevices, Members, unlessGone } from './members.js';
 import { isMessage, Reader } from './reading.js';
 import type { PhoneState, Store } from './store.js';
 import {
@@ -344,44 +344,34 @@ class Phone implements PhoneClient {
   }
 
   async putConversations(conversations: ToldConversation[]): Promise<void> {
-    const { keyring, reader } = await this.registered();
-    const rows: PhoneConversation[] = [];
-    let changed = false;
-    for (const { id, number, name, lastTime, unread } of conversations) {
-      const key = JSON.stringify([keyring.epoch, number, name]);
-      if (this.told.get(id)?.key !== key) {
-        this.me = { ...this.me, version: Math.max(Date.now(), this.me.version + 1) };
-        const content: SealedConversation = { number, ...(name === undefined ? {} : { name }), version: this.me.version }; // prettier-ignore
-        this.told.set(id, { key, contactName: await keyring.seal('conversation', id, content) });
-        changed = true;
-      }
-      rows.push({
-        id,
-        phoneNumber: await reader.alias(number),
-        contactName: this.told.get(id)!.contactName,
-        ...(lastTime === undefined ? {} : { lastMessageTime: lastTime }),
-        ...(unread === undefined ? {} : { unreadCount: unread }),
-      });
-    }
-    // A version is never given twice, also after a restart.
-    if (changed) await this.keep();
-    await this.tellAll(rows, (part) => ({ conversations: part }), 'mobile:conversations');
+    const toRow = async ({ id, number, name, lastTime, unread }: ToldConversation): Promise<PhoneConversation> => ({
+      id,
+      phoneNumber: await this.account!.reader.alias(number),
+      contactName: await this.sealedName(id, number, name),
+      ...(lastTime === undefined ? {} : { lastMessageTime: lastTime }),
+      ...(unread === undefined ? {} : { unreadCount: unread }),
+    });
+    await this.tellAll('mobile:conversations', conversations, async (part) => {
+      const { version } = this.me;
+      const rows = await Promise.all(part.map(toRow));
+      // No version is given twice, also after a restart.
+      if (this.me.version !== version) await this.keep();
+      return { conversations: rows };
+    });
   }
 
   async putMessages(messages: ToldMessage[]): Promise<void> {
-    for (let i = 0; i < messages.length; i += PAGE) {
-      const { keyring, reader } = await this.registered();
-      const rows = await Promise.all(
-        messages.slice(i, i + PAGE).map(async (message): Promise<PhoneMessage> => {
-          const { id, conversationId, number, text, timestamp, type, status, read = type === 'sent' } = message;
-          const content: SealedMessage = { number, text, type, timestamp, conversationId };
-          const body = await keyring.seal('message', id, content);
-          const row = { id, conversationId, phoneNumber: await reader.alias(number), body, timestamp, type, read };
-          return status === undefined ? row : { ...row, status };
-        }),
-      );
-      await this.tellAll(rows, (part) => ({ messages: part }), 'mobile:messages');
-    }
+    const toRow = async (message: ToldMessage): Promise<PhoneMessage> => {
+      const { keyring, reader } = this.account!;
+      const { id, conversationId, number, text, timestamp, type, status, read = type === 'sent' } = message;
+      const content: SealedMessage = { number, text, type, timestamp, conversationId };
+      const body = await keyring.seal('message', id, content);
+      const row = { id, conversationId, phoneNumber: await reader.alias(number), body, timestamp, type, read };
+      return status === undefined ? row : { ...row, status };
+    };
+    await this.tellAll('mobile:messages', messages, async (part) => ({
+      messages: await Promise.all(part.map(toRow)),
+    }));
   }
 
   async putContacts(contacts: Contact[]): Promise<void> {
@@ -389,43 +379,66 @@ class Phone implements PhoneClient {
     for (const [i, piece] of pieces.entries()) {
       const digest = await digestOf(piece);
       if (this.me.contacts[i] === digest) continue;
-      this.me = { ...this.me, version: Math.max(Date.now(), this.me.version + 1) };
-      const value: ContactsValue = { contacts: piece, version: this.me.version };
-      const { keyring } = await this.registered();
       const key = STATE.contacts(i);
-      await this.tell('state:put', { key, value: await keyring.seal('state', key, value) });
+      const value: ContactsValue = { contacts: piece, version: this.nextVersion() };
+      await this.keep();
+      await this.tell('state:put', async () => ({ key, value: await this.account!.keyring.seal('state', key, value) }));
       this.me = { ...this.me, contacts: Object.assign([...this.me.contacts], { [i]: digest }) };
     }
     for (let i = pieces.length; i < this.me.contacts.length; i++)
-      await this.tell('state:delete', { key: STATE.contacts(i) }).catch((error: unknown) => {
-        if (!(error instanceof ClientError) || error.code !== 'not_found') throw error;
-      });
+      await this.tell('state:delete', async () => ({ key: STATE.contacts(i) })).catch(unlessGone);
     this.me = { ...this.me, contacts: this.me.contacts.slice(0, pieces.length) };
     await this.keep();
   }
 
   async status(messageId: string, status: 'sending' | 'sent' | 'delivered' | 'failed'): Promise<void> {
-    await this.tell('mobile:message-status', { messageId, status });
+    await this.tell('mobile:message-status', async () => ({ messageId, status }));
     // Somebody may want it sent again.
     if (status === 'failed') this.taken.delete(messageId);
   }
 
   async deleteMessage(messageId: string): Promise<void> {
-    await this.tell('message:deleted', { messageId });
+    await this.tell('message:deleted', async () => ({ messageId }));
   }
 
-  private tell(event: string, payload: unknown): Promise<object> {
+  private tell(event: string, payload: () => Promise<unknown>): Promise<object> {
     return this.lane.take(() => this.connection.deliver(event, payload));
   }
 
-  private async tellAll<T extends { id: string }>(rows: T[], payload: (rows: T[]) => object, event: string) {
+  /** Tells rows in batches, each sealed when it goes. */
+  private async tellAll<T extends { id: string }>(
+    event: string,
+    rows: T[],
+    payload: (part: T[]) => Promise<object>,
+  ): Promise<void> {
     const refused: { row: T; error: ClientError }[] = [];
     for (const batch of batches(rows))
-      refused.push(...(await tellParts(batch, (part) => this.tell(event, payload(part)))));
+      refused.push(...(await tellParts(batch, (part) => this.tell(event, () => payload(part)))));
     const [first] = refused;
     if (first === undefined) return;
     const { code, message } = first.error;
     throw new ClientError(code, `${refused.length} of ${rows.length} were refused, ${first.row.id} first: ${message}`);
+  }
+
+  /** The sealed part of a conversation; the same again as long as it says the same. */
+  private async sealedName(id: string, number: string, name: string | undefined): Promise<string> {
+    const { keyring } = this.account!;
+    const key = JSON.stringify([keyring.epoch, number, name]);
+    const told = this.told.get(id);
+    if (told?.key === key) return told.contactName;
+    const content: SealedConversation = {
+      number,
+      ...(name === undefined ? {} : { name }),
+      version: this.nextVersion(),
+    };
+    const contactName = await keyring.seal('conversation', id, content);
+    this.told.set(id, { key, contactName });
+    return contactName;
+  }
+
+  private nextVersion(): number {
+    this.me = { ...this.me, version: Math.max(Date.now(), this.me.version + 1) };
+    return this.me.version;
   }
 
   // Devices

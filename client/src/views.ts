@@ -16,10 +16,11 @@ export interface Text {
 
 export async function listConversations(store: Store): Promise<Conversation[]> {
   const list = await store.read(async (tx) => {
-    const flags = new Map((await tx.all('states')).map(({ id, value }) => [id, value]));
     const drafts = new Map((await tx.all('drafts')).map(({ id, text }) => [id, text]));
     const records = (await tx.all('conversations')).filter(isShown);
-    return records.map((record) => toConversation(record, flags.get(STATE.flags(record.id)), drafts.get(record.id)));
+    const keys = records.map(({ id }) => STATE.flags(id));
+    const flags = await tx.getMany('states', keys);
+    return records.map((record, i) => toConversation(record, flags[i]?.value, drafts.get(record.id)));
   });
   return list.sort((a, b) => Number(b.pinned) - Number(a.pinned) || b.lastTime - a.lastTime);
 }

@@ -189,11 +189,19 @@ class Web implements WebClient {
       const saved = await this.saved();
       if (this.closed || (saved.session !== undefined && saved.session.token === this.account?.session.token)) return;
       await this.leaveAccount();
-      if (saved.session === undefined) {
+      let account: Account | undefined;
+      try {
+        account = saved.session && this.accountOf(saved.session, saved);
+      } catch (error) {
+        // Damaged keys: whoever pairs again with the same account goes on with what is here.
+        if (!(error instanceof ClientError)) throw error;
+        reason = error.code;
+      }
+      if (account === undefined) {
         this.state = { phase: 'signed-out', phone: { here: false }, waiting: 0, encrypted: false, ...(reason && { reason }) }; // prettier-ignore
         this.emitter.emit('state', this.state);
       } else {
-        this.account = this.accountOf(saved.session, saved);
+        this.account = account;
         this.show({ encrypted: saved.keyring !== undefined, waiting: saved.sync?.waiting ?? 0 });
         this.connection.start();
       }

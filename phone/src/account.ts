@@ -9,6 +9,7 @@ import { Told } from './told.js';
 /** The server's last word on one text or one status. Everything else is about the connection or the account. */
 const REFUSALS = new Set(['rejected', 'string_too_long', 'invalid_string', 'invalid_payload', 'payload_too_large', 'message_not_found']); // prettier-ignore
 const SECRET_BYTES = 32;
+const MAX_NORMALIZED = 10_000;
 
 /** A text that the server refused. */
 export type Refusal = (message: ToldMessage, error: ClientError) => void;
@@ -17,6 +18,7 @@ export type Refusal = (message: ToldMessage, error: ClientError) => void;
 export class Account {
   /** The address book by number. */
   private contacts = new Map<string, string>();
+  private readonly normalized = new Map<string, string>();
   private readonly region?: CountryCode;
 
   constructor(
@@ -28,8 +30,15 @@ export class Account {
     this.region = parseRegion(region ?? '');
   }
 
+  /** A number in its one form. A million texts have some hundred numbers, and working one out takes a while. */
   normalize(number: string): string {
-    return normalizeNumber(number, this.region);
+    let normalized = this.normalized.get(number);
+    if (normalized === undefined) {
+      if (this.normalized.size >= MAX_NORMALIZED) this.normalized.clear();
+      normalized = normalizeNumber(number, this.region);
+      this.normalized.set(number, normalized);
+    }
+    return normalized;
   }
 
   nameOf(number: string): string {

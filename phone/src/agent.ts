@@ -112,7 +112,7 @@ export class Agent {
     const sending = this.outbox.run(this.ended.signal).catch((error: unknown) => this.fail(error));
     try {
       while (!this.ended.signal.aborted) {
-        await this.runSession(this.parts.region ?? region);
+        await this.runSession(this.parts.region ?? this.keepRegion(region));
         if (this.away === 0 || this.ended.signal.aborted) continue;
         voice.say('The phone is out of reach.');
         await clock.wait(this.away, this.ended.signal);
@@ -123,6 +123,7 @@ export class Agent {
       this.end({ reason: 'stopped' });
       await driver.stop();
       await sending;
+      if (this.ending.reason !== 'stopped') ledger.abandon();
       if (this.ending.reason === 'removed') {
         this.told.close();
         forget(this.parts.folder);
@@ -196,6 +197,13 @@ export class Agent {
     this.account = undefined;
     await client.close();
     await Promise.all(tasks);
+  }
+
+  private keepRegion(region: string | undefined): string | undefined {
+    const { folder } = this.parts;
+    const { phoneRegion, ...settings } = folder.settings;
+    if (phoneRegion === undefined && region !== undefined) folder.settings = { ...settings, phoneRegion: region };
+    return phoneRegion ?? region;
   }
 
   private async isPaired(session: AbortSignal): Promise<boolean> {

@@ -40,7 +40,10 @@ async function main(args: string[]): Promise<number> {
     case 'logs':
       return print(new LogFile(folder).read().trimEnd());
     case 'pair':
-      return request(folder, flags, { command: 'pair', code: await findCode(command.code ?? (await readLink())) });
+      return request(folder, flags, {
+        command: 'pair',
+        code: await (command.code === undefined ? askForCode() : findCode(command.code)),
+      });
     case 'import':
       return request(folder, flags, { command: 'import', path: resolve(command.file) });
     case 'resolve':
@@ -56,24 +59,22 @@ async function run(folder: Folder, flags: Flags): Promise<number> {
   folder.lock();
   const progress = new Progress(process.stdout, 'History');
   const stop = new AbortController();
+  let running: ReturnType<Agent['run']> | undefined;
   let control: Control | undefined;
   try {
     const settings = merge(folder.settings, flags);
     const driverName = chooseDriver(settings);
     const driver = makeDriver(driverName, settings, folder);
-    const paired = settings.pairedAt !== undefined;
-    const code = paired ? undefined : await findCode(await readLink());
+    let code = settings.pairedAt === undefined ? await askForCode() : undefined;
     const url = useServer(folder, { ...settings, driver: driverName }, code);
     const ledger = new Ledger(folder.file('ledger'));
-    const voice = speakingTo(
-      new LogFile(folder),
-      (line) => {
-        progress.clear();
-        console.log(line);
-      },
-      // What a service prints ends up in other people's logs.
-      { contents: driverName === 'simulated' || process.stdout.isTTY },
-    );
+    const print = (line: string) => {
+      progress.clear();
+      console.log(line);
+    };
+    // What a service prints ends up in other people's logs.
+    const contents = driverName === 'simulated' || process.stdout.isTTY;
+    const voice = speakingTo(new LogFile(folder), print, { contents });
     const agent = new Agent({
       driver,
       folder,
@@ -87,7 +88,10 @@ async function run(folder: Folder, flags: Flags): Promise<number> {
     });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
     voice.say(`${driver.model}, server ${url}. Ctrl-C ends it.`);
-    const running = agent.run(stop.signal);
+    // The page was opened as localhost on a computer, and its link says the same to a phone.
+    if (driverName === 'termux' && isHere(url))
+      voice.say('That address means this phone itself. If the server is on another machine, end this (Ctrl-C) and start it with --url and the address that machine has in your network.'); // prettier-ignore
+    running = agent.run(stop.signal);
     running.catch(() => undefined); // Awaited below, after what comes first.
     const desk: Desk = {
       account: () => agent.present(),
@@ -96,15 +100,25 @@ async function run(folder: Folder, flags: Flags): Promise<number> {
       resolve: (id, decision) => agent.outbox.resolve(id, decision),
     };
     control = await Control.listen(folder, (asked, listener) => perform(asked, desk, listener));
-    if (code !== undefined) await Promise.race([agent.pair(code), running]);
+    while (code !== undefined) {
+      try {
+        await Promise.race([agent.pair(code), running]);
+        code = undefined;
+      } catch (error) {
+        if (!process.stdin.isTTY || !(error instanceof ClientError)) throw error;
+        print(error.message);
+        code = await askForCode(stop.signal);
+      }
+    }
     if (process.stdin.isTTY) await askAboutUnknown(agent.outbox, stop.signal);
     const ending = await running;
     ledger.close();
     if (ending.reason !== 'removed') return 0;
     voice.say(`This phone was taken off the account (${ending.code}). To put it back, pair it again.`);
-    return 1;
+    return 2;
   } finally {
     stop.abort();
+    await running?.catch(() => undefined); // Whoever waits for it above has heard what went wrong.
     progress.clear();
     await control?.close();
     folder.unlock();
@@ -132,11 +146,16 @@ async function request(folder: Folder, flags: Flags, asked: Request): Promise<nu
     const client = await openClient(folder, url, flags);
     const told = openTold(folder);
     try {
-      const account = new Account(folder, client, told, settings.region);
+      const account = new Account(folder, client, told, settings.region ?? settings.phoneRegion);
       const desk: Desk = {
         account: () => Promise.resolve(account),
         pair: (given) => account.pair(given),
-        unpair: () => account.unpair(),
+        unpair: async () => {
+          await account.unpair();
+          const ledger = new Ledger(folder.file('ledger'));
+          ledger.abandon();
+          ledger.close();
+        },
         resolve: () => false,
       };
       return await perform(asked, desk, listener);
@@ -205,16 +224,48 @@ function makeDriver(name: DriverName, { script, modem, gammuConfig }: Settings, 
   }
 }
 
-/** The link, from the person or from what is piped in. */
-async function readLink(): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stdin.isTTY ? process.stdout : undefined });
-  try {
-    if (process.stdin.isTTY) {
-      console.log('Open the server’s page in a browser. It shows a QR code, and a link below it.');
-      return await lines.question('Paste the link here (or the path of a picture of the code): ');
+/** The code, from the person or from what is piped in. At a terminal it is asked for until it is one. */
+async function askForCode(signal?: AbortSignal): Promise<string> {
+  if (!process.stdin.isTTY) return findCode(await firstLine());
+  console.log('Open the server’s page in a browser. It shows a QR code, and a link below it.');
+  for (;;) {
+    try {
+      const code = await findCode(await prompt('Paste the link here (or the path of a picture of the code): ', signal));
+      readCode(code);
+      return code;
+    } catch (error) {
+      if (!(error instanceof NoCode || error instanceof ClientError)) throw error;
+      console.log(error.message);
     }
+  }
+}
+
+async function firstLine(): Promise<string> {
+  const lines = createInterface({ input: process.stdin });
+  try {
     for await (const line of lines) if (line.trim() !== '') return line;
-    throw new Misuse('This phone is not paired yet: give the link under the QR code, as in: pairline-phone pair LINK');
+  } finally {
+    lines.close();
+  }
+  throw new Misuse('This phone is not paired yet: give the link under the QR code, as in: pairline-phone pair LINK');
+}
+
+/** Asks a person at the terminal. Ctrl-C and Ctrl-D end the program. */
+async function prompt(question: string, signal?: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const gone = new Promise<never>((_, reject) => lines.on('close', () => reject(new Misuse('Nothing was entered.'))));
+  gone.catch(() => undefined);
+  lines.on('SIGINT', () => {
+    lines.close();
+    process.kill(process.pid, 'SIGINT');
+  });
+  try {
+    return await Promise.race([
+      signal === undefined ? lines.question(question) : lines.question(question, { signal }),
+      gone,
+    ]);
+  } catch (error) {
+    throw signal?.aborted ? new Misuse('Nothing was entered.') : error;
   } finally {
     lines.close();
   }
@@ -223,20 +274,21 @@ async function readLink(): Promise<string> {
 /** At a terminal, a text of which nobody knows is asked about at once. */
 async function askAboutUnknown(outbox: Outbox, signal: AbortSignal): Promise<void> {
   for (const { id, message } of outbox.unknown) {
-    const lines = createInterface({ input: process.stdin, output: process.stdout });
+    const question = `Was “${message?.text}” to ${message?.number} sent? Look at the phone. [s]ent, send [a]gain, [d]rop, or Enter for later: `;
+    let answer: string;
     try {
-      const answer = await lines.question(
-        `Was “${message?.text}” to ${message?.number} sent? Look at the phone. [s]ent, send [a]gain, [d]rop, or Enter for later: `,
-        { signal },
-      );
-      const decision = ({ s: 'sent', a: 'again', d: 'drop' } as const)[answer.trim()[0]?.toLowerCase() ?? ''];
-      if (decision !== undefined) outbox.resolve(id, decision);
+      answer = await prompt(question, signal);
     } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      lines.close();
+      if (error instanceof Misuse) return; // Later, then.
+      throw error;
     }
+    const decision = ({ s: 'sent', a: 'again', d: 'drop' } as const)[answer.trim()[0]?.toLowerCase() ?? ''];
+    if (decision !== undefined) outbox.resolve(id, decision);
   }
+}
+
+function isHere(url: string): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
 }
 
 /** What the running agent last knew, in words. */

@@ -8,6 +8,8 @@ export interface Settings {
   driver?: string;
   name?: string;
   region?: string;
+  /** What the phone said first: its conversations would be other ones if it changed its mind. */
+  phoneRegion?: string;
   script?: string;
   modem?: string;
   gammuConfig?: string;

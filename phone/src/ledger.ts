@@ -124,6 +124,12 @@ export class Ledger {
     this.write({ id, told });
   }
 
+  /** The account is gone: what was not sent never will be, and there is nobody to tell. */
+  abandon(): void {
+    for (const { id } of this.in('taken')) this.outcome(id, { result: 'failed', reason: 'the phone was unpaired' });
+    for (const { id, status } of this.untold()) this.told(id, status);
+  }
+
   close(): void {
     this.journal.close();
   }

@@ -15,8 +15,8 @@ export interface Lies {
   event?: (event: string, payload: any) => unknown;
   /** The acknowledgement of an event of the client. */
   ack?: (event: string, answer: any, payload: any) => unknown;
-  /** The answer to a request. */
-  reply?: (path: string, body: any) => unknown;
+  /** The answer to a request; an error goes out as 410. */
+  reply?: (path: string, body: any) => any;
 }
 
 /** Speaks to clients as the server does, and to the server as they do; hears, and may change, everything. */
@@ -108,7 +108,8 @@ export class Middleman {
           const text = Buffer.concat(chunks).toString();
           const json = answer.headers['content-type']?.includes('json');
           const told = json ? this.lies.reply?.(path!, JSON.parse(text)) : undefined;
-          outgoing.writeHead(answer.statusCode!, { 'content-type': answer.headers['content-type'] });
+          const status = told?.success === false ? 410 : answer.statusCode!;
+          outgoing.writeHead(status, { 'content-type': answer.headers['content-type'] });
           outgoing.end(told === undefined ? text : JSON.stringify(told));
         });
       });
@@ -131,7 +132,7 @@ export class Cutter {
   cuts = 0;
 
   private constructor(
-    private readonly target: URL,
+    private target: URL,
     private readonly server: TcpServer,
   ) {}
 
@@ -146,6 +147,11 @@ export class Cutter {
 
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** Leads to another server from the next connection on. */
+  lead(url: string): void {
+    this.target = new URL(url);
   }
 
   /** Breaks all there are, and lets nobody through until `open`. */

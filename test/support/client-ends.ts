@@ -115,7 +115,10 @@ export async function household(url: string, browsers = 1): Promise<{ phone: Pho
 
 /** Does not wait for the next attempt: a test has no time for jitter. */
 export function eager<Client extends WebClient | PhoneClient>(client: Client): Client {
-  (client.on as WebClient['on']).call(client, 'state', ({ phase }) => phase === 'offline' && client.reconnect());
+  const on = client.on.bind(client) as WebClient['on'];
+  on('state', ({ phase }) => {
+    if (phase === 'offline') client.reconnect();
+  });
   return client;
 }
 

@@ -185,7 +185,12 @@ export async function linked(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Pairline' }).waitFor();
 }
 
-/** Opens the page in a new browser and lets it in by its code. */
+/** The link beside the code. */
+export function shownLink(page: Page): Promise<string> {
+  return page.getByLabel('Paste this link').inputValue();
+}
+
+/** Opens the page in a new browser and lets it in. */
 export async function openLinked(
   chromium: Chromium,
   server: { url: string },
@@ -193,7 +198,7 @@ export async function openLinked(
   options: OpenOptions = {},
 ): Promise<Page & { sent: Sent }> {
   const page = await chromium.open(server, options);
-  await phone.pair(decode(await photograph(page)));
+  await phone.pair(await shownLink(page));
   await linked(page);
   return page;
 }

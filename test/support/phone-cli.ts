@@ -65,7 +65,7 @@ export function pairlinePhone(args: string[], env: NodeJS.ProcessEnv = {}): Comm
 }
 
 /** Runs it to its end. */
-export async function runPairlinePhone(args: string[], { input = '', env = {} as NodeJS.ProcessEnv } = {}) {
+export async function runPairlinePhone(args: string[], { input = '', env = {} } = {}) {
   const command = pairlinePhone(args, env);
   if (input !== '') command.type(input);
   command.hangUp();

@@ -19,11 +19,12 @@ export interface TypeScriptProcess {
 
 /**
  * Runs a TypeScript file of the project in a Node process of its own: `runTypeScript('src/main.ts', { env })`. `args` are
- * its own arguments; `input` is what it is given to read, and nothing when absent.
+ * its own arguments; `input` is what it is given to read, and nothing when absent. With `more`, more can be written to the
+ * child's `stdin`.
  */
 export function runTypeScript(
   file: string,
-  { args = [], input, ...options }: SpawnOptions & { args?: string[]; input?: string } = {},
+  { args = [], input, more, ...options }: SpawnOptions & { args?: string[]; input?: string; more?: boolean } = {},
 ): TypeScriptProcess {
   const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', file, ...args], {
     cwd: PROJECT,
@@ -32,7 +33,8 @@ export function runTypeScript(
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
-  child.stdin?.end(input);
+  if (more) child.stdin!.write(input!);
+  else child.stdin?.end(input);
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
   for (const stream of [child.stdout!, child.stderr!]) {

@@ -65,8 +65,9 @@ export class TermuxDriver implements Driver {
     await this.run('termux-wake-lock');
     await this.notify('Pairline is running');
     const info = await this.run('termux-telephony-deviceinfo');
-    const country = /"(?:sim|network)_country_iso"\s*:\s*"(\w\w)"/.exec(info.output)?.[1] ?? '';
-    this.region = parseRegion(country);
+    // Abroad, the network's country is another one than that of the numbers in the phone.
+    const country = /"sim_country_iso"\s*:\s*"(\w\w)"/.exec(info.output) ?? /"network_country_iso"\s*:\s*"(\w\w)"/.exec(info.output); // prettier-ignore
+    this.region = parseRegion(country?.[1] ?? '');
     this.watching = this.watch();
     return { region: this.region };
   }

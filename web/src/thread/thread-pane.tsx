@@ -62,12 +62,8 @@ export default function ThreadPane({ conversationId, target, number }: Props) {
   const name = conversation ? conversationName(conversation, words) : shownNumber(number ?? known ?? '');
   const send = (text: string) => {
     const to = conversationId === undefined ? { number: number } : { conversationId };
-    return attempt(async () => {
-      const message = await client.send(to, text);
-      if (conversationId === undefined) {
-        navigate({ page: 'conversation', id: message.conversationId }, { replace: true });
-      }
-    });
+    // A first message makes the conversation that this thread then moves to, as above.
+    return attempt(() => client.send(to, text));
   };
 
   return (

@@ -1,5 +1,5 @@
 import type { ErrorBody, ServerToClient } from '@pairline/protocol';
-import { io, type Socket } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
 import { isErrorBody } from './http.js';
 import { ClientError } from './types.js';
 import { backoff, pause } from './waiting.js';
@@ -187,6 +187,8 @@ export class Connection {
 
   private async serve(over: AbortSignal): Promise<void> {
     const auth = await this.line.prepare(over);
+    // Not before it is needed: a page shows what is stored first.
+    const { io } = await import('socket.io-client');
     if (over.aborted) return;
     const socket: Socket = io(new URL(this.url).origin, {
       transports: ['websocket'],

@@ -13,7 +13,7 @@ export function budget({ loads, kilobytes }: { loads: Record<string, string[]>; 
     generateBundle(_options, bundle) {
       const chunks = Object.values(bundle).filter((file): file is Rolldown.OutputChunk => file.type === 'chunk');
       const chunkOf = (module: string) => {
-        const chunk = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith(`/web/${module}`));
+        const chunk = chunks.find(({ facadeModuleId }) => facadeModuleId?.endsWith(`/${module}`));
         return chunk ?? this.error(`The budget names ${module}, which begins no chunk of this build.`);
       };
       for (const [load, modules] of Object.entries(loads)) {

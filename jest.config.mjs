@@ -7,7 +7,7 @@ export default {
   transform: { '^.+\\.ts$': ['@swc/jest', swcOptions] },
   // TypeScript's imports name the file that will be there after the build.
   moduleNameMapper: {
-    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^(\\.{1,2}/.*)(?<!\\.json)\\.js$': '$1',
     // Our own packages, as they lie there.
     '^@pairline/(protocol|client)$': '<rootDir>/$1/src/index.ts',
     '^@pairline/client/(browser|node)$': '<rootDir>/client/src/$1.ts',

@@ -3,7 +3,7 @@ import { memoryStore, type PairingState } from '@pairline/client';
 import { cleanUp, later } from './support/database.js';
 import { Middleman } from './support/client-between.js';
 import { household, inPhase, letIn, paired, phoneAt, shownCode, shows, texts, told, until, webAt } from './support/client-ends.js'; // prettier-ignore
-import { pair as pairExisting, phone as existingPhone, message as existingMessage, generateQr } from './support/clients.js'; // prettier-ignore
+import { generateQr, message as existingMessage, phone as existingPhone } from './support/clients.js';
 import { TestServer } from './support/server.js';
 
 afterEach(cleanUp);
@@ -184,13 +184,6 @@ test('an existing phone without keys lets a browser in, and the browser says tha
   expect(offer).toEqual({ phoneNumber: '+15550100', message: 'Also in the clear', tempId: id });
   await web.setFlags('thread-1', { pinned: true });
   expect(await web.conversation('thread-1')).toMatchObject({ pinned: true });
-});
-
-test('an existing browser of an existing phone goes on as before beside a native one', async () => {
-  const { url } = await server();
-  const phone = await existingPhone(url);
-  later(() => phone.close());
-  expect(typeof (await pairExisting(url, phone))).toBe('string');
 });
 
 test('a pairing that is cancelled shows nothing more, and its waits end', async () => {

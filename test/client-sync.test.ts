@@ -142,6 +142,25 @@ test('pairing with another account leaves nothing of the one before', async () =
   expect(await web.messages('t1')).toEqual([]);
 });
 
+test('a store that is full for a while costs time, and no messages', async () => {
+  const { url } = await start();
+  const phone = await phoneAt(url);
+  const store = memoryStore();
+  const web = eager(await webAt(url, { store }));
+  await letIn(phone, web);
+  await inPhase(web, 'live');
+  const write = store.write.bind(store);
+  let refused = 0;
+  store.write = (work) => (++refused <= 3 ? Promise.reject(new Error('QuotaExceededError')) : write(work));
+  const reasons: (string | undefined)[] = [];
+  web.on('state', ({ reason }) => reasons.push(reason));
+  for (const text of ['One', 'Two', 'Three']) await phone.putMessages([told(text)]);
+  await thread(web, ['One', 'Two', 'Three']);
+  expect(refused).toBeGreaterThan(3);
+  expect(reasons).toContain('failed');
+  await inPhase(web, 'live');
+});
+
 test('a client that is closed leaves nothing running, at whatever point', async () => {
   const { url } = await start();
   const phone = await phoneAt(url);

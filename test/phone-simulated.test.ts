@@ -14,9 +14,12 @@ const quiet = { news: () => undefined, reported: () => undefined, away: () => un
 
 async function phone(script: object, { folder = temporaryFolder(), clock = new StandingClock() } = {}) {
   const driver = new SimulatedDriver({ file: join(folder, 'simulated'), script: parseScript(JSON.stringify(script)), clock }); // prettier-ignore
-  await driver.start(quiet);
-  later(() => driver.stop());
-  return driver;
+  const heard: (() => void)[] = [];
+  await driver.start({ ...quiet, news: () => heard.splice(0).forEach((tell) => tell()) });
+  let stopped: Promise<void> | undefined;
+  const stop = () => (stopped ??= driver.stop());
+  later(stop);
+  return { driver, stop, nextNews: () => new Promise<void>((resolve) => heard.push(resolve)) };
 }
 
 async function history(driver: SimulatedDriver): Promise<DriverMessage[]> {
@@ -32,15 +35,15 @@ async function history(driver: SimulatedDriver): Promise<DriverMessage[]> {
 describe('a simulated phone', () => {
   test('has the history that its script asks for: newest first, over the years, the same for the same seed', async () => {
     const script = { seed: 4, history: { messages: 3_001, years: 3 }, events: [] };
-    const all = await history(await phone(script));
+    const all = await history((await phone(script)).driver);
     expect(all).toHaveLength(3_001);
     expect(new Set(all.map(({ key }) => key)).size).toBe(3_001);
     const times = all.map(({ timestamp }) => timestamp);
     expect(times).toEqual([...times].sort((a, b) => b - a));
     expect((times[0]! - times.at(-1)!) / (365.25 * 24 * 3_600_000)).toBeCloseTo(3, 1);
     expect(times[0]).toBeLessThan(new StandingClock().now());
-    expect(await history(await phone(script))).toEqual(all);
-    expect(await history(await phone({ ...script, seed: 5 }))).not.toEqual(all);
+    expect(await history((await phone(script)).driver)).toEqual(all);
+    expect(await history((await phone({ ...script, seed: 5 })).driver)).not.toEqual(all);
   });
 
   test('remembers what came in, and when it was made, over restarts', async () => {
@@ -48,13 +51,15 @@ describe('a simulated phone', () => {
     const clock = new StandingClock();
     const script = { history: { messages: 10 }, events: [{ after: '1s', from: '72404', text: 'Parcel' }] };
     const first = await phone(script, { folder, clock });
-    const before = await history(first);
+    const before = await history(first.driver);
+    const news = first.nextNews();
     clock.pass(1_000);
+    await news;
     await first.stop();
     clock.pass(3_600_000);
-    const again = await phone(script, { folder, clock });
-    expect(await again.news('0')).toMatchObject({ messages: [{ number: '72404', text: 'Parcel' }], position: '1', more: false }); // prettier-ignore
-    expect((await history(again)).slice(1)).toEqual(before);
+    const { driver } = await phone(script, { folder, clock });
+    expect(await driver.news('0')).toMatchObject({ messages: [{ number: '72404', text: 'Parcel' }], position: '1', more: false }); // prettier-ignore
+    expect((await history(driver)).slice(1)).toEqual(before);
   });
 });
 

@@ -8,10 +8,7 @@ import { FakeAndroid } from './support/phone-termux.js';
 afterEach(cleanUp);
 
 /** A driver that was started, with what the agent would keep for it. */
-async function started(
-  android: FakeAndroid,
-  { clock = new StandingClock(), patience = 20_000 } = {},
-) {
+async function started(android: FakeAndroid, { clock = new StandingClock(), patience = 20_000 } = {}) {
   // prettier-ignore
   const ours = new Set<string>();
   const unresolved: { message: Outgoing; mark: string }[] = [];

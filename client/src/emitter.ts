@@ -14,6 +14,14 @@ export class Emitter<Events extends Record<keyof Events, unknown[]>> {
   }
 
   emit<E extends keyof Events>(event: E, ...args: Events[E]): void {
-    for (const listener of [...(this.listeners[event] ?? [])]) listener(...args);
+    for (const listener of [...(this.listeners[event] ?? [])])
+      try {
+        listener(...args);
+      } catch (error) {
+        // Its own fault, to be seen as such: who tells, and who else listens, goes on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
   }
 }

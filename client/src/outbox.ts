@@ -28,7 +28,10 @@ export class Outbox {
   /** There may be something to do. */
   kick(): void {
     this.again = true;
-    this.working ??= this.work().finally(() => (this.working = undefined));
+    this.working ??= this.work()
+      // The store, as a rule. It is tried again with the next connection.
+      .catch((error: unknown) => this.connection.fail(error))
+      .finally(() => (this.working = undefined));
   }
 
   /** To be called without a connection: resolves when nothing is under way any more. */

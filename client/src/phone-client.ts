@@ -267,7 +267,7 @@ class Phone implements PhoneClient {
         for (const { deviceId } of gone) if (deviceId !== me.deviceId) await account.members.shutOut(deviceId);
       } catch (error) {
         // The next connection checks again.
-        if (!(error instanceof ClientError)) throw error;
+        if (!(error instanceof ClientError)) this.connection.fail(error);
       }
     });
   }

@@ -20,7 +20,10 @@ export interface State {
   waiting: number;
   /** How far catching up is: rows received so far. */
   synced?: number;
-  /** Why there is no session: an error code of the server, or `removed` when this device was. */
+  /**
+   * Why there is no session, or why the last attempt failed: an error code of the server, `removed` when this device was,
+   * `replaced` when the phone's store is in use elsewhere, `failed` when the store here does not take what comes.
+   */
   reason?: string;
   /** Whether what this account says is end-to-end encrypted. */
   encrypted: boolean;

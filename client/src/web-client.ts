@@ -1,6 +1,6 @@
 import { STATE, type ChangesPage, type FlagsValue, type Paired } from '@pairline/protocol';
 import { Books, deletionOf, isProvisional, OWN, type Touched } from './books.js';
-import { Connection, type Phase } from './connection.js';
+import { asClientError, Connection, type Phase } from './connection.js';
 import { Emitter } from './emitter.js';
 import { call } from './http.js';
 import { newId } from './ids.js';
@@ -284,8 +284,8 @@ class Web implements WebClient {
   private enter(phase: Phase): void {
     if (phase.phase === 'signed-out') {
       const { reason } = phase;
-      void (reason === 'device_revoked' || reason === 'removed' ? this.forget('removed') : this.endSession(reason));
-      return;
+      const removed = reason === 'device_revoked' || reason === 'removed';
+      return this.background(removed ? this.forget('removed') : this.endSession(reason));
     }
     this.show({ retryAt: undefined, reason: undefined, synced: undefined, ...phase });
     if (phase.phase === 'live') this.outbox.kick();
@@ -305,7 +305,7 @@ class Web implements WebClient {
 
   /** What another tab did. */
   private hear({ session, conversations, outbox }: News): void {
-    if (session) void this.load();
+    if (session) this.background(this.load());
     if (conversations) this.tell(conversations, true);
     if (outbox) this.outbox.kick();
   }
@@ -313,7 +313,14 @@ class Web implements WebClient {
   private tell(conversations: string[], list: boolean): void {
     for (const id of conversations) this.emitter.emit('messages', id);
     if (list) this.emitter.emit('conversations');
-    void this.saved().then(({ sync }) => this.show({ waiting: sync?.waiting ?? 0 }));
+    this.background(this.saved().then(({ sync }) => this.show({ waiting: sync?.waiting ?? 0 })));
+  }
+
+  /** What nobody waits for: a store that fails is seen in the state. */
+  private background(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!this.closed) this.show({ reason: asClientError(error).code });
+    });
   }
 
   private show(part: Partial<State>): void {

@@ -29,7 +29,11 @@ function sms(fields: Record<string, string | number> = {}): string {
   return `  <sms ${Object.entries(all).map(([name, value]) => `${name}="${value}"`).join(' ')} />\n`; // prettier-ignore
 }
 
-function mms(fields: Record<string, string | number>, parts: Record<string, string>[], from = '+12025550101'): string {
+function mms(
+  fields: Record<string, string | number>,
+  parts: Record<string, string | undefined>[],
+  from = '+12025550101',
+): string {
   const all = { date: DATE, msg_box: 1, address: '+12025550101', read: 1, contact_name: 'Mia', ...fields };
   const attributes = (of: object) => Object.entries(of).map(([name, value]) => `${name}="${value}"`).join(' '); // prettier-ignore
   const inner = parts.map((part) => `      <part ${attributes({ seq: 0, chset: 106, ...part })} />\n`).join('');

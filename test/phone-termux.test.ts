@@ -8,7 +8,10 @@ import { FakeAndroid } from './support/phone-termux.js';
 afterEach(cleanUp);
 
 /** A driver that was started, with what the agent would keep for it. */
-async function started(android: FakeAndroid, { clock = new StandingClock(), patience = 20_000 } = {}) {
+async function started(
+  android: FakeAndroid,
+  { clock = new StandingClock(), patience = 20_000 }: { clock?: HurryingClock | StandingClock; patience?: number } = {},
+) {
   // prettier-ignore
   const ours = new Set<string>();
   const unresolved: { message: Outgoing; mark: string }[] = [];

@@ -211,7 +211,7 @@ export const de: Words = {
     words: 'Sicherheitswörter',
     wordsTitle: (name) => `Sicherheitswörter mit ${name}`,
     wordsWhy: 'Beide Geräte zeigen dieselben sechs Wörter, wenn niemand dazwischensteht. Vergleiche sie mit den Augen.',
-    wordsHow: 'Auf dem Telefon: pairline-phone status. In einem Browser: hier, in seinen Einstellungen.',
+    wordsHow: 'Auf dem Telefon: pairline-phone devices. In einem Browser: hier, in seinen Einstellungen.',
     wordsNone: 'Es gibt keine Wörter zu vergleichen: Eines der beiden Geräte hat keine Schlüssel.',
     name: 'Name',
     removeTitle: (name) => `${name} entfernen?`,

@@ -200,7 +200,7 @@ export const en = {
     words: 'Safety words',
     wordsTitle: (name: string) => `Safety words with ${name}`,
     wordsWhy: 'Both devices show the same six words when nobody stands between them. Compare them by eye.',
-    wordsHow: 'On the phone: pairline-phone status. On a browser: here, in its settings.',
+    wordsHow: 'On the phone: pairline-phone devices. On a browser: here, in its settings.',
     wordsNone: 'There are no words to compare: one of the two devices holds no keys.',
     name: 'Name',
     removeTitle: (name: string) => `Remove ${name}?`,

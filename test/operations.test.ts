@@ -363,6 +363,7 @@ describe('the documentation', () => {
         'GET /api/devices',
         'GET /api/snapshot',
         'PATCH /api/devices/{id}',
+        'POST /api/pairing/claim',
       ].sort(),
     );
     for (const { route, operation } of operations) {

@@ -462,6 +462,24 @@ test('a device can be renamed, and the change is told', async () => {
   expect(changes).toMatchObject([{ kind: 'device', id: sessionId, op: 'put', row: { name: 'Desk 🖥️' } }]);
 });
 
+test('a phone keeps the name that a person gave it, until it calls itself something new', async () => {
+  const { handset, token } = await aPair();
+  const nameOf = async () => (await devicesOf(token))[0].name as string;
+  const back = async (deviceName: string) => {
+    const { deviceId, deviceToken } = handset;
+    const client = kept(new Client(server.url));
+    expect(await client.send('mobile:register', { deviceId, deviceToken, deviceName })).toMatchObject({ ok: true });
+  };
+  const own = await nameOf();
+  await call(server.url, `/api/devices/${handset.deviceId}`, { token, method: 'PATCH', body: { name: 'Work phone' } });
+  await back(own);
+  expect(await nameOf()).toBe('Work phone');
+  const listed = await devicesOf(token);
+  expect(Object.keys(listed[0])).not.toContain('ownName');
+  await back('A new phone');
+  expect(await nameOf()).toBe('A new phone');
+});
+
 test.each([
   ['absent', {}],
   ['empty', { name: '' }],

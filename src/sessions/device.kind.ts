@@ -9,12 +9,18 @@ import { splice } from '../changes/reader.js';
 export interface DeviceContent {
   name: string;
   model?: string;
+  /** What it calls itself, once a person has named it otherwise. */
+  ownName?: string;
 }
 
-/** `put` lets a browser in; `rename` and `revoke` are for any device. */
+/** What a device tells of itself, or of it. */
+export type DeviceLabel = Omit<DeviceContent, 'ownName'>;
+
+/** `put` lets a browser in; `introduce` is a phone that comes back; `rename` and `revoke` are for any device. */
 export type DeviceMutation =
   | Mutation<'put', { content: DeviceContent; pairedWith: string; expiresAt: Date }>
-  | Mutation<'rename', { content: DeviceContent }>
+  | Mutation<'introduce', DeviceLabel>
+  | Mutation<'rename', { name: string }>
   | Mutation<'revoke', null>;
 
 interface Stored {
@@ -63,15 +69,17 @@ export class DeviceKind implements Kind, OnModuleInit {
       );
     } else {
       if (old === undefined || old.deleted) return { result: 'missing' };
-      if (op === 'rename') {
-        if (account.open('device', id, old.content!) === JSON.stringify(row.content))
+      if (op !== 'revoke') {
+        const before = openDevice(account, id, old.content!);
+        const content = op === 'rename' ? renamed(before, row.name) : introduced(before, row);
+        if (JSON.stringify(content) === JSON.stringify(before))
           return { result: 'duplicate', seq: old.seq, state: null };
         await client.query('UPDATE devices SET seq = $3, at = $4, content = $5 WHERE account_id = $1 AND id = $2', [
           account.id,
           id,
           item.seq,
           at,
-          seal(account, id, row.content),
+          seal(account, id, content),
         ]);
       } else {
         // A phone that was removed may come back as a new one: its name and its token are free again.
@@ -99,8 +107,28 @@ export class DeviceKind implements Kind, OnModuleInit {
     const [kind, pairedWith, createdAt] = fields;
     const paired = pairedWith === null ? '' : `,"pairedWith":${JSON.stringify(pairedWith)}`;
     const head = `{"id":${JSON.stringify(id)},"kind":"${kind}"${paired},"createdAt":${createdAt}}`;
-    return splice(head, account.open('device', id, content!));
+    return splice(head, JSON.stringify(labelOf(openDevice(account, id, content!))));
   }
+}
+
+export function openDevice(account: AccountKey, id: string, content: Uint8Array): DeviceContent {
+  return JSON.parse(account.open('device', id, Buffer.from(content))) as DeviceContent;
+}
+
+/** What others see. */
+export function labelOf({ name, model }: DeviceContent): DeviceLabel {
+  return { name, ...(model === undefined ? {} : { model }) };
+}
+
+function renamed({ ownName, ...before }: DeviceContent, name: string): DeviceContent {
+  const own = ownName ?? before.name;
+  return { ...before, name, ...(own === name ? {} : { ownName: own }) };
+}
+
+/** A name that a person gave stays until the device calls itself something new. */
+function introduced(before: DeviceContent, told: DeviceLabel): DeviceContent {
+  if (told.name !== before.ownName) return told;
+  return { ...told, name: before.name, ownName: told.name };
 }
 
 export function seal(account: AccountKey, id: string, content: DeviceContent): Buffer {

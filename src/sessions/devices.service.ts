@@ -8,7 +8,7 @@ import { Database } from '../database/database.js';
 import { isUniqueViolation } from '../database/faults.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
-import { seal, type DeviceContent, type DeviceMutation } from './device.kind.js';
+import { labelOf, openDevice, seal, type DeviceLabel, type DeviceMutation } from './device.kind.js';
 import { Limits } from './limits.js';
 import type { Session } from './session.js';
 import { hashToken, newToken, sameToken } from './tokens.js';
@@ -66,7 +66,9 @@ export class Devices {
     }
     const account = await this.accounts.find(known.accountId);
     if (account === undefined) throw relayError('device_not_registered');
-    const [outcome] = await this.changes.submit([this.renaming(account, known.id, contentOf(phone))]);
+    const row = contentOf(phone);
+    const introduction: DeviceMutation = { account, kind: 'device', id: known.id, op: 'introduce', row, at: Date.now(), bytes: 256 }; // prettier-ignore
+    const [outcome] = await this.changes.submit([introduction]);
     if (outcome!.result === 'missing') throw relayError('device_not_registered'); // removed in the meantime
     return { session: { account, kind: 'phone', deviceId: known.id, phoneId: phone.deviceId } };
   }
@@ -140,7 +142,7 @@ export class Devices {
     return rows.map((row) => ({
       id: row.id,
       kind: row.kind,
-      ...(JSON.parse(account.open('device', row.id, Buffer.from(row.content!))) as DeviceContent),
+      ...labelOf(openDevice(account, row.id, row.content!)),
       createdAt: row.createdAt.getTime(),
       lastSeen: row.lastSeenAt.getTime(),
       current: row.id === deviceId,
@@ -148,10 +150,8 @@ export class Devices {
   }
 
   async rename({ account }: Session, id: string, name: string): Promise<void> {
-    const row = await this.database.prisma.device.findFirst({ where: { accountId: account.id, id, deleted: false } });
-    if (row?.content == null) throw relayError('not_found');
-    const content = JSON.parse(account.open('device', id, Buffer.from(row.content))) as DeviceContent;
-    const [outcome] = await this.changes.submit([this.renaming(account, id, { ...content, name })]);
+    const mutation: DeviceMutation = { account, kind: 'device', id, op: 'rename', row: { name }, at: Date.now(), bytes: 256 }; // prettier-ignore
+    const [outcome] = await this.changes.submit([mutation]);
     if (outcome!.result === 'missing') throw relayError('not_found');
   }
 
@@ -170,12 +170,8 @@ export class Devices {
     if (outcome!.result !== 'applied') throw relayError('not_found');
     this.events.emit('device.revoked', account.id, id);
   }
-
-  private renaming(account: AccountKey, id: string, content: DeviceContent): DeviceMutation {
-    return { account, kind: 'device', id, op: 'rename', row: { content }, at: Date.now(), bytes: 256 };
-  }
 }
 
-function contentOf({ deviceName, deviceModel }: PhoneRegistration): DeviceContent {
+function contentOf({ deviceName, deviceModel }: PhoneRegistration): DeviceLabel {
   return { name: deviceName, ...(deviceModel === undefined ? {} : { model: deviceModel }) };
 }

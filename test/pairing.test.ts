@@ -578,7 +578,7 @@ test('only a signed-in browser claims over REST: no phone, no stranger, none tha
   const removed = await pair(server.url, handset);
   const [, own] = (await devicesOf(removed)).filter(({ kind }) => kind === 'browser');
   await call(server.url, `/api/devices/${own!.id}`, { token, method: 'DELETE' });
-  expect((await claim(removed, body)).body.code).toBe('session_expired');
+  expect((await claim(removed, body)).body.code).toBe('device_revoked');
   expect((await claim(token, body)).status).toBe(200);
 });
 

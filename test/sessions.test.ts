@@ -299,6 +299,14 @@ test('a token of another secret, without a signature, or changed by a letter is 
   await expectRefused(`${header}.${body}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`);
 });
 
+test('a browser that was away when it was removed is told so when it comes back', async () => {
+  const { handset, token, sessionId } = await aPair();
+  const other = await pair(server.url, handset);
+  expect((await remove(other, sessionId)).status).toBe(200);
+  for (const path of ['/api/changes?after=0', '/api/snapshot', '/api/devices'])
+    expect(await call(server.url, path, { token })).toMatchObject({ status: 401, body: { code: 'device_revoked' } });
+});
+
 test('a well-signed token that names no device is refused', async () => {
   const { token } = await aPair();
   const claims = claimsOf(token);

@@ -32,8 +32,9 @@ export class SessionStrategy extends PassportStrategy(Strategy) {
 
   async validate(claims: SessionClaims): Promise<Session> {
     const session = await this.tokens.byClaims(claims);
-    if (session === undefined) throw relayError('session_expired');
-    return session;
+    if (session !== undefined) return session;
+    // One that was away when it was removed learns it here, and can clear what it keeps.
+    throw relayError((await this.tokens.isRemoved(claims)) ? 'device_revoked' : 'session_expired');
   }
 }
 

@@ -71,6 +71,13 @@ export class Tokens {
     };
   }
 
+  /** Whether a verified token is of a device that is not there any more; not so for one whose time was over first. */
+  async isRemoved({ sub, sid }: Partial<SessionClaims>): Promise<boolean> {
+    if (typeof sub !== 'string' || typeof sid !== 'string' || !UUID.test(sub)) return false;
+    const living = { accountId: sub, id: sid, kind: 'browser', deleted: false } as const;
+    return (await this.database.prisma.device.count({ where: living })) === 0;
+  }
+
   private async byDeviceToken(token: string): Promise<Session | undefined> {
     const row = await this.database.prisma.device.findUnique({
       where: { tokenHash: hashToken(token), deleted: false },

@@ -161,7 +161,8 @@ const there = isInstalled('gammu-smsd', { leavesOut: 'the modem driver’s tests
     const orphan = spawn('gammu-smsd', ['-c', state('smsdrc'), '-p', state('pid')], { stdio: 'ignore' });
     const ended = once(orphan, 'exit');
     later(() => orphan.kill('SIGKILL'));
-    const pidWritten = () => existsSync(state('pid'));
+    // It makes the file first, and then writes into it.
+    const pidWritten = () => existsSync(state('pid')) && readFileSync(state('pid'), 'utf8').endsWith('\n');
     while (!pidWritten()) await new Promise((resolve) => setImmediate(resolve));
     const second = await started({ folder });
     await ended;

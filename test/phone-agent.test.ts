@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Message, WebClient } from '@pairline/client';
-import type { Driver } from '../phone/src/driver.js';
+import { DriverProblem, type Driver, type DriverEvents } from '../phone/src/driver.js';
 import { SimulatedDriver } from '../phone/src/drivers/simulated.js';
+import { Ledger } from '../phone/src/ledger.js';
 import { parseScript } from '../phone/src/script.js';
 import { cleanUp, temporaryFolder } from './support/database.js';
 import { browserOf, runAgent, until, untilShown } from './support/phone-agent.js';
@@ -181,6 +182,65 @@ test('what the server was not told of before the agent ended, it is told by the 
   expect(handed).toEqual([]);
 });
 
+test('a text that was deleted in a browser while the agent was away is not sent any more', async () => {
+  const folder = temporaryFolder();
+  const silent = { ...stub, prepare: () => Promise.reject(new DriverProblem('It is switched off.')) };
+  const first = runAgent(server.url, folder, silent, new StandingClock());
+  const web = await browserOf(server.url, first.agent);
+  const sent = await web.send({ number: '+12025550101' }, 'Never mind');
+  await until((again) => onSaid(first.said, again), () => first.said.includes('→ +12025550101: Never mind')); // prettier-ignore
+  await first.stop();
+  await web.deleteMessage(sent.id);
+  await until((again) => web.on('state', again), () => web.state.waiting === 0); // prettier-ignore
+  const second = runAgent(server.url, folder, silent, new StandingClock());
+  await until((again) => onSaid(second.said, again), () => second.said.includes('A text was deleted in a browser before it was sent.')); // prettier-ignore
+  expect(second.ledger.get(sent.id)).toMatchObject({ stage: 'failed' });
+});
+
+test('what keeps one task from its work is said once, whatever else works', async () => {
+  const clock = new StandingClock();
+  let events: DriverEvents;
+  let tries = 0;
+  let enough: () => void;
+  const tried = new Promise<void>((resolve) => (enough = resolve));
+  const { agent, said } = runAgent(server.url, temporaryFolder(), {
+    ...stub,
+    start: async (given) => ((events = given), {}),
+    contacts: async () => {
+      events.news();
+      if (++tries === 4) enough();
+      throw new DriverProblem('Contacts are not allowed.');
+    },
+  }, clock); // prettier-ignore
+  await browserOf(server.url, agent);
+  await pass(clock, () => tried);
+  expect(said.filter((line) => line === 'Contacts are not allowed.')).toHaveLength(1);
+  expect(agent.status.problem).toBe('Contacts are not allowed.');
+});
+
+test('what an earlier run left open is looked for before anybody is asked; what stays open, the phone shows', async () => {
+  const folder = temporaryFolder();
+  const left = new Ledger(join(folder, 'ledger'));
+  for (const id of ['found', 'lost', 'cut off']) {
+    left.take({ id, number: '+12025550101', text: id }, 1);
+    left.sending(id, '');
+    if (id !== 'cut off') left.outcome(id, { result: 'unknown' });
+  }
+  left.close();
+  const shown: number[] = [];
+  const { agent } = runAgent(server.url, folder, {
+    ...stub,
+    trace: async ({ id }) => ({ result: id === 'found' ? 'sent' : 'unknown' }),
+    showQuestions: async (count) => void shown.push(count),
+  }, new StandingClock()); // prettier-ignore
+  await agent.outbox.looked;
+  expect(agent.outbox.unknown.map(({ id }) => id).sort()).toEqual(['cut off', 'lost']);
+  agent.outbox.resolve('lost', 'drop');
+  agent.outbox.resolve('cut off', 'sent');
+  await until((again) => onSaid(shown, again), () => shown.at(-1) === 0); // prettier-ignore
+  expect(shown).toContain(2);
+});
+
 test('a phone that a browser removed ends, forgets the account, and still knows what it has sent', async () => {
   const folder = temporaryFolder();
   const { agent, ended, ledger } = runAgent(server.url, folder, simulated(folder));
@@ -192,7 +252,7 @@ test('a phone that a browser removed ends, forgets the account, and still knows 
   expect(await ended).toEqual({ reason: 'removed', code: 'removed' });
   expect(() => readFileSync(join(folder, 'client'))).toThrow('ENOENT');
   expect(JSON.parse(readFileSync(join(folder, 'settings.json'), 'utf8'))).toEqual({ phoneRegion: 'US' });
-  expect(ledger.has(sent.id)).toBe(true);
+  expect(ledger.get(sent.id)).toBeDefined();
 });
 
 /** Moves the clock on until something is there: what waits for it is woken step by step. */
@@ -206,7 +266,7 @@ async function pass<Answer>(clock: StandingClock, work: () => Promise<Answer>): 
 }
 
 /** Calls back after each line that is added. */
-function onSaid(lines: string[], again: () => void): () => void {
+function onSaid<Line>(lines: Line[], again: () => void): () => void {
   const push = lines.push.bind(lines);
   lines.push = (...added) => {
     const length = push(...added);

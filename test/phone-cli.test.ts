@@ -8,6 +8,7 @@ import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import QRCode from 'qrcode';
 import { Misuse, parseCommandLine } from '../phone/src/arguments.js';
+import { Folder } from '../phone/src/folder.js';
 import { Ledger } from '../phone/src/ledger.js';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
 import { until, untilShown } from './support/phone-agent.js';
@@ -23,8 +24,8 @@ afterAll(() => server.stop());
 afterEach(cleanUp);
 
 /** A browser that shows a code, and the code. */
-async function showing() {
-  const web = await openWebClient({ url: server.url, store: memoryStore() });
+async function showing({ url } = server) {
+  const web = await openWebClient({ url, store: memoryStore() });
   later(() => web.close());
   const pairing = web.pair({ deviceName: 'Test browser', remember: false });
   await until(
@@ -45,6 +46,13 @@ function script(folder: string, fields: object = {}): string {
   const quiet = { history: { messages: 40 }, events: [], answers: { texts: [] }, sending: { delay: 0, delivered: 0 } };
   writeFileSync(path, JSON.stringify({ ...quiet, ...fields }));
   return path;
+}
+
+/** A new simulated phone that lets its first browser in, and runs. */
+async function pairedBy(what: string, state: string, env: NodeJS.ProcessEnv = {}) {
+  const phone = pairlinePhone(['pair', what, '--simulated', '--name', 'My phone', '--state', state], env);
+  await phone.line((line) => line === 'A browser was let in.');
+  return phone;
 }
 
 /** A simulated phone that was let in and has told everything. */
@@ -177,8 +185,9 @@ test('without an agent running, the same commands work by themselves', async () 
   const folder = temporaryFolder();
   const state = join(folder, 'state');
   const { web, code } = await showing();
-  expect(await runPairlinePhone(['pair', code, '--state', state, '--driver', 'simulated', '--name', 'My phone'])).toMatchObject({ code: 0 }); // prettier-ignore
+  const phone = await pairedBy(code, state);
   await untilLive(web);
+  await phone.end();
   expect((await runPairlinePhone(['devices', '--state', state])).out).toContain('My phone (phone, this one)');
   expect((await runPairlinePhone(['import', join(folder, 'nowhere.xml'), '--state', state])).code).toBe(1);
   expect(await runPairlinePhone(['unpair', '--state', state])).toMatchObject({ code: 0 });
@@ -219,7 +228,7 @@ describe('the code is read', () => {
     const { web, code } = await showing();
     const path = join(folder, `code.${ending}`);
     writeFileSync(path, draw(code));
-    expect(await runPairlinePhone(['pair', path, '--state', folder])).toMatchObject({ code: 0, error: '' });
+    await pairedBy(path, folder);
     await untilLive(web);
   });
 
@@ -240,7 +249,7 @@ describe('the code is read', () => {
     expect(await runPairlinePhone(['pair', 'clipboard', '--state', folder], { env: android.env })).toMatchObject({ code: 2, error: expect.stringContaining('The clipboard is empty') }); // prettier-ignore
     const first = await showing();
     android.set({ clipboard: first.link });
-    expect(await runPairlinePhone(['pair', 'clipboard', '--state', folder], { env: android.env })).toMatchObject({ code: 0 }); // prettier-ignore
+    await pairedBy('clipboard', folder, android.env);
     await untilLive(first.web);
 
     const second = await showing();
@@ -254,11 +263,51 @@ describe('the code is read', () => {
   test('a code that is damaged, or was used, is refused with a reason', async () => {
     const folder = temporaryFolder();
     const { link, web } = await showing();
-    expect(await runPairlinePhone(['pair', link.slice(0, -40), '--state', folder])).toMatchObject({ code: 1, error: expect.stringContaining('Copy the whole link') }); // prettier-ignore
-    expect(await runPairlinePhone(['pair', link, '--state', folder])).toMatchObject({ code: 0 });
+    expect(await runPairlinePhone(['pair', link.slice(0, -40), '--simulated', '--state', folder])).toMatchObject({ code: 1, error: expect.stringContaining('Copy the whole link') }); // prettier-ignore
+    const phone = await pairedBy(link, folder);
     await untilLive(web);
+    await phone.end();
     expect(await runPairlinePhone(['pair', link, '--state', folder])).toMatchObject({ code: 1, error: expect.stringMatching(/used|already/i) }); // prettier-ignore
   });
+});
+
+test('the first browser sees what is on the phone, also when it was let in by the command for that', async () => {
+  const { web, link } = await showing();
+  const phone = await pairedBy(link, temporaryFolder());
+  await untilShown(web, async () => (await web.conversations()).length > 0);
+  expect(await phone.end()).toBe(0);
+});
+
+test('a first try with a wrong address is forgotten when another link is given', async () => {
+  const state = temporaryFolder();
+  writeFileSync(join(state, 'settings.json'), JSON.stringify({ url: 'http://127.0.0.1:1', driver: 'simulated' }));
+  const { web, link } = await showing();
+  await pairedBy(link, state);
+  await untilLive(web);
+});
+
+test('an agent that takes no requests is spoken of in a sentence', async () => {
+  const state = temporaryFolder();
+  const folder = new Folder(state);
+  folder.lock();
+  later(() => folder.unlock());
+  const { link } = await showing();
+  const { code, error } = await runPairlinePhone(['pair', link, '--state', state]);
+  expect(code).toBe(1);
+  expect(error).toMatch(/^The agent \(process \d+\) takes no requests\. .+$/);
+});
+
+test('a server that takes phones by invitation is spoken of in a sentence, and an invitation helps', async () => {
+  const closed = await TestServer.start({ registration: 'invite', inviteToken: 'come in, please' });
+  later(() => closed.stop());
+  const state = temporaryFolder();
+  const { web, link } = await showing(closed);
+  const refused = await runPairlinePhone(['--simulated', '--state', state], { input: link });
+  expect(refused).toMatchObject({ code: 2, out: expect.stringMatching(/by invitation only.*--invite TOKEN/), error: '' }); // prettier-ignore
+  expect(refused.out).not.toContain('taken off');
+  const phone = pairlinePhone(['pair', link, '--simulated', '--state', state, '--invite', 'come in, please']);
+  await phone.line((line) => line === 'A browser was let in.');
+  await untilLive(web);
 });
 
 test('a text of which nobody knows is shown, and settled by a person', async () => {

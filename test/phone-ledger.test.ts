@@ -1,8 +1,11 @@
 import { appendFileSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { realClock } from '../phone/src/clock.js';
+import type { Driver } from '../phone/src/driver.js';
 import { Folder, FolderInUse } from '../phone/src/folder.js';
 import { Ledger } from '../phone/src/ledger.js';
+import { Outbox } from '../phone/src/outbox.js';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
 import { runTypeScript } from './support/spawn.js';
 
@@ -108,9 +111,10 @@ describe('the ledger', () => {
     const text = readFileSync(path, 'utf8');
     expect(text.length).toBeLessThan(grown / 2);
     expect(text).not.toContain('Text of');
+    expect(text).not.toContain('key 17');
     const again = new Ledger(path);
     later(() => again.close());
-    expect(again.has('m299')).toBe(true);
+    expect(again.get('m299')).toBeDefined();
     expect(again.isOurs('key 17')).toBe(true);
     expect(again.isOurs('key 300')).toBe(false);
     expect(again.untold()).toHaveLength(150);
@@ -128,6 +132,41 @@ describe('the ledger', () => {
     expect(ledger.untold()).toEqual([]);
     ledger.delivered('a');
     expect(ledger.untold()).toEqual([{ id: 'a', status: 'delivered' }]);
+  });
+
+  test('to another account, texts sent for the last one are history; sent again they are not', () => {
+    const path = join(temporaryFolder(), 'ledger');
+    const ledger = new Ledger(path);
+    ledger.take(message('a'), 1);
+    ledger.outcome('a', { result: 'sent', key: 'key a' });
+    expect(ledger.isOurs('key a')).toBe(true);
+    ledger.abandon();
+    ledger.take(message('b'), 2);
+    ledger.outcome('b', { result: 'sent', key: 'key b' });
+    ledger.close();
+    const again = new Ledger(path);
+    later(() => again.close());
+    expect([again.isOurs('key a'), again.isOurs('key b')]).toEqual([false, true]);
+    expect(again.get('a')).toBeDefined();
+  });
+
+  test('a text that is offered again when it is over is not sent again, but what became of it is told again', () => {
+    const path = join(temporaryFolder(), 'ledger');
+    const ledger = new Ledger(path);
+    const changes: string[] = [];
+    const nothing = () => undefined;
+    const outbox = new Outbox({ ledger, driver: {} as Driver, clock: realClock, voice: { say: nothing, tell: nothing }, nameOf: String, changed: () => void changes.push('changed'), sent: nothing }); // prettier-ignore
+    outbox.take(message('a'));
+    ledger.outcome('a', { result: 'failed', reason: 'no network' });
+    ledger.told('a', 'failed');
+    changes.length = 0;
+    outbox.take(message('a'));
+    expect(changes).toEqual(['changed']);
+    ledger.close();
+    const again = new Ledger(path);
+    later(() => again.close());
+    expect(again.untold()).toEqual([{ id: 'a', status: 'failed' }]);
+    expect(again.in('taken')).toEqual([]);
   });
 });
 

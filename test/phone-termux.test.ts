@@ -15,11 +15,12 @@ async function started(
   // prettier-ignore
   const ours = new Set<string>();
   const unresolved: { message: Outgoing; mark: string }[] = [];
+  const lines: string[] = [];
   const events: DriverEvents = {
     news: () => undefined,
     reported: () => undefined,
     away: () => undefined,
-    say: () => undefined,
+    say: (line) => void lines.push(line),
     isOurs: (key) => ours.has(key),
     unresolved: () => unresolved,
   };
@@ -34,7 +35,7 @@ async function started(
     if (outcome.result !== 'unknown') unresolved.pop();
     return outcome;
   };
-  return { driver, region, send, ours, unresolved };
+  return { driver, region, send, ours, unresolved, lines };
 }
 
 async function allNews(driver: TermuxDriver, from: string) {
@@ -122,6 +123,81 @@ test('the key of a text stays when the owner travels, and is another one when it
   android.add({ _id: 1, body: 'another text on a phone that was restored' });
   const [restored] = (await driver.news(start)).messages;
   expect(restored!.key).not.toBe(here!.key);
+});
+
+test('a text that gets the number of a deleted one is news', async () => {
+  const android = new FakeAndroid();
+  for (let n = 0; n < 100; n++) android.add({ body: `old ${n}` });
+  const { driver } = await started(android);
+  const start = await driver.position();
+  const drop = (from: number) => android.set({ texts: android.phone.texts.filter(({ _id }) => _id < from) });
+  drop(100);
+  android.add({ _id: 100, body: 'in its place' });
+  const first = await allNews(driver, start);
+  expect(bodies(first.messages)).toEqual(['in its place']);
+
+  // More than is remembered one by one: nothing old is news then, and what comes next is.
+  drop(11);
+  const second = await allNews(driver, first.position);
+  expect(second.messages).toEqual([]);
+  android.add({ _id: 11, body: 'after a great tidying' });
+  const third = await allNews(driver, second.position);
+  expect(bodies(third.messages)).toEqual(['after a great tidying']);
+  expect((await allNews(driver, third.position)).messages).toEqual([]);
+});
+
+test('a text that is sent under the number of a deleted one is found, and is not news', async () => {
+  const android = new FakeAndroid();
+  for (let n = 0; n < 3; n++) android.add({ body: `old ${n}` });
+  const { driver, ours } = await started(android);
+  const start = await driver.position();
+  const message = { id: 'a', number: '+12025550107', text: 'mine' };
+  const mark = await driver.prepare();
+  android.set({ texts: android.phone.texts.slice(0, 2) });
+  android.add({ _id: 3, type: 2, address: '+12025550107', body: 'mine' });
+  const { result, key } = await driver.trace(message, mark);
+  expect(result).toBe('sent');
+  ours.add(key!);
+  expect((await allNews(driver, start)).messages).toEqual([]);
+});
+
+test('what is kept of a text to know it again does not show it', async () => {
+  const android = new FakeAndroid();
+  android.add({ body: 'A secret' });
+  const { driver } = await started(android);
+  const { messages } = await driver.history(await driver.position());
+  const kept = `${messages[0]!.key} ${await driver.position()} ${await driver.prepare()}`;
+  expect(kept).not.toMatch(/secret|2025550101/);
+});
+
+test('times in the digits of another script are read; a text without one that can be read is left out, and said', async () => {
+  const android = new FakeAndroid({ digits: '٠١٢٣٤٥٦٧٨٩' });
+  const { driver, lines } = await started(android);
+  const start = await driver.position();
+  const { date } = android.add({ body: 'in Arabic' });
+  android.add({ body: 'odd', received: 'yesterday' });
+  android.add({ body: 'odder', received: null });
+  android.add({ body: 'after them' });
+  const { messages } = await allNews(driver, start);
+  expect(bodies(messages)).toEqual(['in Arabic', 'after them']);
+  expect(messages[0]!.timestamp).toBe(date);
+  expect(lines).toHaveLength(2);
+  expect(bodies((await driver.history(await driver.position())).messages)).toEqual(['after them', 'in Arabic']);
+});
+
+test('contacts without a number or a name are none', async () => {
+  const android = new FakeAndroid({ contacts: [{ name: 'Mia', number: null }, { name: null, number: '1' }, { name: 'Ben', number: '+12025550102' }] }); // prettier-ignore
+  const { driver } = await started(android);
+  expect(await driver.contacts()).toEqual([{ name: 'Ben', numbers: ['+12025550102'] }]);
+});
+
+test('questions are shown on the phone until there are none', async () => {
+  const android = new FakeAndroid();
+  const { driver } = await started(android);
+  await driver.showQuestions(2);
+  expect(android.calls.at(-1)).toEqual(expect.arrayContaining(['termux-notification', 'pairline-question']));
+  await driver.showQuestions(0);
+  expect(android.calls.at(-1)).toEqual(['termux-notification-remove', 'pairline-question']);
 });
 
 test('a text is sent by standard input, exactly as it is, and confirmed by the phone’s list', async () => {

@@ -70,7 +70,11 @@ export class Agent {
   private phase: State['phase'] = 'connecting';
   private since: number;
   private history = 0;
-  private problem?: string;
+  /** What does not work at the moment, by the task that it keeps from its work. */
+  private readonly problems = new Map<string, string>();
+  /** How many texts the phone shows as waiting for an answer. */
+  private asked?: number;
+  private showing: Promise<void> | undefined;
   private failure?: { error: unknown };
 
   constructor(private readonly parts: AgentParts) {
@@ -87,6 +91,7 @@ export class Agent {
       changed: () => {
         this.statusBell.ring();
         this.writeStatus();
+        this.showQuestions();
       },
       sent: ({ number, text }, { timestamp }) => {
         if (timestamp !== undefined) this.task(async () => (await this.present()).countSent(number, text, timestamp));
@@ -109,6 +114,7 @@ export class Agent {
       isOurs: (key) => ledger.isOurs(key),
       unresolved: () => [...ledger.in('sending'), ...ledger.in('unknown')].map(({ message, mark }) => ({ message: message!, mark: mark ?? '' })), // prettier-ignore
     });
+    void this.outbox.looked.then(() => this.showQuestions());
     const sending = this.outbox.run(this.ended.signal).catch((error: unknown) => this.fail(error));
     try {
       while (!this.ended.signal.aborted) {
@@ -123,6 +129,7 @@ export class Agent {
       this.end({ reason: 'stopped' });
       await driver.stop();
       await sending;
+      await this.showing;
       if (this.ending.reason !== 'stopped') ledger.abandon();
       if (this.ending.reason === 'removed') {
         this.told.close();
@@ -152,6 +159,11 @@ export class Agent {
     this.end({ reason: 'unpaired' });
   }
 
+  /** Whether it has ended, or is about to. */
+  get isOver(): boolean {
+    return this.ended.signal.aborted;
+  }
+
   /** The account, once it is there. */
   present(): Promise<Account> {
     if (this.account !== undefined) return Promise.resolve(this.account);
@@ -171,7 +183,7 @@ export class Agent {
       waiting: ledger.in('taken').length + ledger.in('sending').length,
       unknown: ledger.in('unknown').map(({ id, message, at }) => ({ id, number: message?.number ?? '', at })),
       history: this.told.history === null ? 1 : this.history,
-      problem: this.problem,
+      problem: [...this.problems.values()][0],
     };
   }
 
@@ -212,15 +224,16 @@ export class Agent {
   }
 
   private async tellContacts(account: Account, signal: AbortSignal): Promise<void> {
-    await this.keepTrying(signal, async () => {
+    await this.keepTrying(signal, 'contacts', async () => {
       await account.tellContacts(await this.parts.driver.contacts());
+      this.problems.delete('contacts');
       await this.parts.clock.wait(DAY, signal);
       return false;
     });
   }
 
   private async tellNews(account: Account, signal: AbortSignal): Promise<void> {
-    await this.keepTrying(signal, async () => {
+    await this.keepTrying(signal, 'news', async () => {
       const { told } = this;
       if (told.position === undefined) {
         const position = await this.parts.driver.position();
@@ -228,11 +241,11 @@ export class Agent {
         this.historyBell.ring();
       }
       const page = await this.parts.driver.news(told.position!);
-      this.problem = undefined;
       if (page.messages.length > 0 || page.position !== told.position) {
         await account.tellPhone(page.messages, { position: page.position }, (_, error) => this.sayRefused(error));
         for (const message of page.messages) this.sayTold(account, message);
       }
+      this.problems.delete('news');
       if (!page.more) await this.newsBell.heard(signal);
       return false;
     });
@@ -240,12 +253,13 @@ export class Agent {
 
   private async tellHistory(account: Account, signal: AbortSignal): Promise<void> {
     let texts = 0;
-    await this.keepTrying(signal, async () => {
+    await this.keepTrying(signal, 'history', async () => {
       if (this.told.history === undefined) await this.historyBell.heard(signal);
       const from = this.told.history;
       if (from === null || from === undefined) return from === null;
       const page = await this.parts.driver.history(from);
       await account.tellPhone(page.messages, { history: page.before ?? null }, (_, error) => this.sayRefused(error));
+      this.problems.delete('history');
       texts += page.messages.length;
       this.history = page.done;
       this.parts.progress?.(page.before === undefined ? 1 : page.done, texts);
@@ -257,7 +271,7 @@ export class Agent {
 
   private async tellStatuses(account: Account, signal: AbortSignal): Promise<void> {
     const { ledger } = this.parts;
-    await this.keepTrying(signal, async () => {
+    await this.keepTrying(signal, 'statuses', async () => {
       for (const { id, status } of ledger.untold()) {
         try {
           await account.client.status(id, status);
@@ -267,21 +281,22 @@ export class Agent {
         }
         ledger.told(id, status);
       }
+      this.problems.delete('statuses');
       await this.statusBell.heard(signal);
       return false;
     });
   }
 
   /** Calls `work` until it answers that all is done; what the phone or the connection refuses now is tried again. */
-  private async keepTrying(signal: AbortSignal, work: () => Promise<boolean>): Promise<void> {
+  private async keepTrying(signal: AbortSignal, task: string, work: () => Promise<boolean>): Promise<void> {
     while (!signal.aborted) {
       try {
         if (await work()) return;
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof DriverProblem) this.sayProblem(error.message);
+        if (error instanceof DriverProblem) this.sayProblem(task, error.message);
         else if (!(error instanceof ClientError)) return this.fail(error);
-        else if (error.code !== 'offline') this.sayProblem(`${error.message} (${error.code})`);
+        else if (error.code !== 'offline') this.sayProblem(task, `${error.message} (${error.code})`);
         await this.parts.clock.wait(AGAIN, signal);
       }
     }
@@ -310,11 +325,21 @@ export class Agent {
   }
 
   /** Once, not at every try. */
-  private sayProblem(problem: string): void {
-    if (problem === this.problem) return;
-    this.problem = problem;
-    this.parts.voice.say(problem);
+  private sayProblem(task: string, problem: string): void {
+    if (this.problems.get(task) === problem) return;
+    // What keeps several tasks from their work is one problem.
+    if (![...this.problems.values()].includes(problem)) this.parts.voice.say(problem);
+    this.problems.set(task, problem);
     this.writeStatus();
+  }
+
+  /** As a service the agent has no terminal to ask at: the phone itself shows that there is a question. */
+  private showQuestions(): void {
+    const count = this.outbox.unknown.length;
+    if (count === this.asked || this.isOver) return;
+    this.asked = count;
+    const { driver } = this.parts;
+    this.showing = (this.showing ?? Promise.resolve()).then(() => driver.showQuestions?.(count));
   }
 
   private writeStatus(): void {

@@ -48,8 +48,9 @@ const OPTIONS = {
 export const USAGE = `Puts a phone's texts on a Pairline server.
 
   pairline-phone                     runs; asks for the link when it is not paired yet
-  pairline-phone pair [WHAT]         lets a browser in. WHAT is the link under the QR code, a picture
-                                     of the code (.png, .jpg), or in Termux: camera, clipboard
+  pairline-phone pair [WHAT]         lets a browser in; with the first one, it runs from then on. WHAT is
+                                     the link under the QR code, a picture of the code (.png, .jpg),
+                                     or in Termux: camera, clipboard
   pairline-phone status              says how it is going
   pairline-phone logs                prints the log
   pairline-phone devices             lists the account's devices, with the words to compare

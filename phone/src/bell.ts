@@ -12,8 +12,12 @@ export class Bell {
   async heard(signal: AbortSignal): Promise<void> {
     if (!this.rung && !signal.aborted)
       await new Promise<void>((resolve) => {
-        this.waiting = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        const done = () => {
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        this.waiting = done;
+        signal.addEventListener('abort', done);
       });
     this.rung = false;
     this.waiting = undefined;

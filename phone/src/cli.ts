@@ -11,7 +11,7 @@ import { Misuse, parseCommandLine, USAGE, type DriverName, type Flags } from './
 import { BackupProblem } from './backup.js';
 import { realClock } from './clock.js';
 import { perform, type Desk } from './commands.js';
-import { ask, Control, type Listener, type Request } from './control.js';
+import { ask, Control, Unreachable, type Listener, type Request } from './control.js';
 import { DriverProblem, type Driver } from './driver.js';
 import { GammuDriver } from './drivers/gammu.js';
 import { SimulatedDriver } from './drivers/simulated.js';
@@ -25,7 +25,13 @@ import { Progress } from './progress.js';
 import { parseScript, ScriptProblem } from './script.js';
 
 /** What a person can put right: shown as one sentence, without a trace. */
-const EXPLAINED = [ClientError, DriverProblem, FolderInUse, NoCode, ScriptProblem, BackupProblem, Misuse];
+const EXPLAINED = [ClientError, DriverProblem, FolderInUse, NoCode, ScriptProblem, BackupProblem, Misuse, Unreachable];
+
+/** Why a server does not take this phone, by the code of its refusal. */
+const NOT_TAKEN: Record<string, string | undefined> = {
+  invite_required: 'This server takes new phones by invitation only. Start again with the right one: --invite TOKEN.',
+  registration_closed: 'This server takes no new phones. Whoever runs it can change that.',
+};
 
 async function main(args: string[]): Promise<number> {
   const { command, flags } = parseCommandLine(args);
@@ -39,11 +45,12 @@ async function main(args: string[]): Promise<number> {
       return print(describe(folder));
     case 'logs':
       return print(new LogFile(folder).read().trimEnd());
-    case 'pair':
-      return request(folder, flags, {
-        command: 'pair',
-        code: await (command.code === undefined ? askForCode() : findCode(command.code)),
-      });
+    case 'pair': {
+      const code = await (command.code === undefined ? askForCode() : findCode(command.code));
+      // The first browser would stay empty if nobody told it what is on the phone.
+      if (folder.holder() === undefined && folder.settings.pairedAt === undefined) return run(folder, flags, code);
+      return request(folder, flags, { command: 'pair', code });
+    }
     case 'import':
       return request(folder, flags, { command: 'import', path: resolve(command.file) });
     case 'resolve':
@@ -54,8 +61,11 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-/** The agent itself: until Ctrl-C, or until the account does not want this phone any more. */
-async function run(folder: Folder, flags: Flags): Promise<number> {
+/**
+ * The agent itself: until Ctrl-C, or until the account does not want this phone any more. `given` is the code of the first
+ * browser; otherwise it is asked for.
+ */
+async function run(folder: Folder, flags: Flags, given?: string): Promise<number> {
   folder.lock();
   const progress = new Progress(process.stdout, 'History');
   const stop = new AbortController();
@@ -65,8 +75,8 @@ async function run(folder: Folder, flags: Flags): Promise<number> {
     const settings = merge(folder.settings, flags);
     const driverName = chooseDriver(settings);
     const driver = makeDriver(driverName, settings, folder);
-    let code = settings.pairedAt === undefined ? await askForCode() : undefined;
-    const url = useServer(folder, { ...settings, driver: driverName }, code);
+    let code = settings.pairedAt === undefined ? (given ?? (await askForCode())) : undefined;
+    const url = useServer(folder, { ...settings, driver: driverName }, flags, code);
     const ledger = new Ledger(folder.file('ledger'));
     const print = (line: string) => {
       progress.clear();
@@ -105,16 +115,21 @@ async function run(folder: Folder, flags: Flags): Promise<number> {
         await Promise.race([agent.pair(code), running]);
         code = undefined;
       } catch (error) {
+        if (agent.isOver) break; // There is no account to pair with: why, is said below.
         if (!process.stdin.isTTY || !(error instanceof ClientError)) throw error;
         print(error.message);
         code = await askForCode(stop.signal);
       }
     }
-    if (process.stdin.isTTY) await askAboutUnknown(agent.outbox, stop.signal);
+    if (process.stdin.isTTY) {
+      await Promise.race([agent.outbox.looked, running]);
+      if (!agent.isOver) await askAboutUnknown(agent.outbox, stop.signal);
+    }
     const ending = await running;
     ledger.close();
     if (ending.reason !== 'removed') return 0;
-    voice.say(`This phone was taken off the account (${ending.code}). To put it back, pair it again.`);
+    const wasPaired = agent.status.paired;
+    voice.say((wasPaired ? undefined : NOT_TAKEN[ending.code]) ?? `This phone was taken off the account (${ending.code}). To put it back, pair it again.`); // prettier-ignore
     return 2;
   } finally {
     stop.abort();
@@ -142,7 +157,7 @@ async function request(folder: Folder, flags: Flags, asked: Request): Promise<nu
     const settings = merge(folder.settings, flags);
     const code = asked.command === 'pair' ? asked.code : undefined;
     if (code === undefined && settings.pairedAt === undefined) throw new Misuse('This phone is not paired yet: pairline-phone pair'); // prettier-ignore
-    const url = useServer(folder, settings, code);
+    const url = useServer(folder, settings, flags, code);
     const client = await openClient(folder, url, flags);
     const told = openTold(folder);
     try {
@@ -178,9 +193,13 @@ async function resolveHere(folder: Folder, asked: Request & { command: 'resolve'
   return done ? 0 : 1;
 }
 
-/** The server to use: the one given, or the one of the code. What was kept of another one is forgotten. */
-function useServer(folder: Folder, settings: Settings, code: string | undefined): string {
-  const url = settings.url ?? (code === undefined ? undefined : readCode(code).url);
+/**
+ * The server to use: the one given, or the one of the code; once paired, always the same. What was kept of another one is
+ * forgotten: an earlier try may have had a wrong address.
+ */
+function useServer(folder: Folder, settings: Settings, flags: Flags, code: string | undefined): string {
+  const isFirst = settings.pairedAt === undefined && code !== undefined;
+  const url = flags.url ?? (isFirst ? readCode(code).url : settings.url);
   if (url === undefined) throw new Misuse('Which server? Give its address with --url.');
   if (folder.settings.pairedAt === undefined && folder.settings.url !== url) for (const name of ['client', 'told']) folder.remove(name); // prettier-ignore
   folder.settings = { ...settings, url };
@@ -224,13 +243,15 @@ function makeDriver(name: DriverName, { script, modem, gammuConfig }: Settings, 
   }
 }
 
+const CODE_QUESTION = `Paste the link here, or type the path of a picture of the code${process.env.TERMUX_VERSION === undefined ? '' : ', camera or clipboard'}: `; // prettier-ignore
+
 /** The code, from the person or from what is piped in. At a terminal it is asked for until it is one. */
 async function askForCode(signal?: AbortSignal): Promise<string> {
   if (!process.stdin.isTTY) return findCode(await firstLine());
   console.log('Open the server’s page in a browser. It shows a QR code, and a link below it.');
   for (;;) {
     try {
-      const code = await findCode(await prompt('Paste the link here (or the path of a picture of the code): ', signal));
+      const code = await findCode(await prompt(CODE_QUESTION, signal));
       readCode(code);
       return code;
     } catch (error) {

@@ -74,14 +74,26 @@ export class Control {
   }
 }
 
-/** Asks the agent that works with this folder. Resolves with the exit code. Rejects when it cannot be reached. */
+/** The agent that works with the folder does not take requests. The message is a sentence for people. */
+export class Unreachable extends Error {
+  override name = 'Unreachable';
+}
+
+/**
+ * Asks the agent that works with this folder. Resolves with the exit code. Rejects with `Unreachable` when it does not listen.
+ */
 export async function ask(folder: Folder, request: Request, listener: Listener): Promise<number> {
   const socket = createConnection(folder.file(SOCKET));
   socket.write(`${JSON.stringify(request)}\n`);
   let code = 1;
   await new Promise<void>((resolve, reject) => {
-    socket.on('error', reject);
+    const fail = (error: NodeJS.ErrnoException) => {
+      const isDeaf = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+      reject(isDeaf ? new Unreachable(`The agent (process ${folder.holder() ?? 'that has just ended'}) takes no requests. If it asks for the link at its own terminal, answer there; otherwise end it, and try again.`) : error); // prettier-ignore
+    };
+    socket.on('error', fail);
     createInterface({ input: socket })
+      .on('error', fail) // It hears of the socket's errors too.
       .on('line', (line) => {
         const answer = JSON.parse(line) as Answer;
         if ('say' in answer) listener.say(answer.say);

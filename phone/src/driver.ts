@@ -4,7 +4,7 @@ import type { Contact } from '@pairline/client';
 
 /** A text that is on the phone. */
 export interface DriverMessage {
-  /** Names this text on this phone for ever. It stays here: what the server sees is made from it with a secret. */
+  /** Names this text on this phone for ever. What the server sees is made from it with a secret. */
   key: string;
   /** The other side as the phone writes it: a number in any form, a short code or a name. */
   number: string;
@@ -90,6 +90,9 @@ export interface Driver {
   send(message: Outgoing, mark: string): Promise<Outcome>;
   /** Looks for a text that was perhaps handed over before the agent ended; nothing is sent. */
   trace(message: Outgoing, mark: string): Promise<Outcome>;
+
+  /** Shows its owner that so many texts wait for an answer, where the phone can; never rejects. */
+  showQuestions?(count: number): Promise<void>;
 }
 
 /** The phone cannot be used now. The message is a sentence for people, with what to do. */

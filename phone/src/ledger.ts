@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { syncFolder } from './folder.js';
@@ -37,10 +38,14 @@ interface Entry {
   message?: Outgoing;
   mark?: string;
   reason?: string;
-  /** The driver's key of the text that was sent. */
+  /** A hash of the driver's key of the text that was sent: the key may hold the text itself. */
   key?: string;
-  told?: Status;
+  /** null: what the server was told does not count any more. */
+  told?: Status | null;
 }
+
+/** The account is another one: all keys up to here are forgotten. */
+type Line = Entry | { keys: 'forgotten' };
 
 const OVER: readonly Stage[] = ['sent', 'delivered', 'failed'];
 
@@ -51,14 +56,14 @@ const OVER: readonly Stage[] = ['sent', 'delivered', 'failed'];
 export class Ledger {
   private readonly items = new Map<string, Item>();
   private readonly keys = new Map<string, string>();
-  private readonly journal: Journal<Entry>;
+  private readonly journal: Journal<Line>;
   private lines = 0;
 
   constructor(path: string) {
     const read = () =>
-      Journal.open<Entry>(path, (entry) => {
+      Journal.open<Line>(path, (line) => {
         this.lines += 1;
-        this.apply(entry);
+        this.apply(line);
       });
     const journal = read();
     const compact = this.items.size;
@@ -74,10 +79,6 @@ export class Ledger {
     this.journal = read();
   }
 
-  has(id: string): boolean {
-    return this.items.has(id);
-  }
-
   get(id: string): Item | undefined {
     return this.items.get(id);
   }
@@ -87,9 +88,9 @@ export class Ledger {
     return [...this.items.values()].filter((item) => item.stage === stage);
   }
 
-  /** Whether a text on the phone is one that the agent sent. */
+  /** Whether a text on the phone is one that the agent sent for this account. */
   isOurs(key: string): boolean {
-    return this.keys.has(key);
+    return this.keys.has(digestOf(key));
   }
 
   /** Over, but the server has not been told. */
@@ -108,7 +109,7 @@ export class Ledger {
   }
 
   outcome(id: string, { result, reason, key }: Outcome): void {
-    this.write({ id, stage: result, reason, key });
+    this.write({ id, stage: result, reason, key: key === undefined ? undefined : digestOf(key) });
   }
 
   delivered(id: string): void {
@@ -124,25 +125,38 @@ export class Ledger {
     this.write({ id, told });
   }
 
-  /** The account is gone: what was not sent never will be, and there is nobody to tell. */
+  /** The server is to be told once more what became of a text. */
+  tellAgain(id: string): void {
+    this.write({ id, told: null });
+  }
+
+  /**
+   * The account is gone: what was not sent never will be, and there is nobody to tell. Ids stay, keys do not: to another
+   * account, what was sent for this one is history like everything else on the phone.
+   */
   abandon(): void {
     for (const { id } of this.in('taken')) this.outcome(id, { result: 'failed', reason: 'the phone was unpaired' });
     for (const { id, status } of this.untold()) this.told(id, status);
+    this.write({ keys: 'forgotten' });
   }
 
   close(): void {
     this.journal.close();
   }
 
-  private write(entry: Entry): void {
-    this.journal.append(entry);
-    this.apply(entry);
+  private write(line: Line): void {
+    this.journal.append(line);
+    this.apply(line);
   }
 
-  private apply({ id, ...change }: Entry): void {
+  private apply(line: Line): void {
+    if ('keys' in line) return this.keys.clear();
+    const { id, told, ...change } = line;
     const item = this.items.get(id) ?? { id, stage: 'taken', at: 0 };
     for (const [field, value] of Object.entries(change))
       if (value !== undefined) Object.assign(item, { [field]: value });
+    if (told === null) delete item.told;
+    else if (told !== undefined) item.told = told;
     if (change.key !== undefined) this.keys.set(change.key, id);
     if (isOver(item.stage)) {
       delete item.message;
@@ -162,6 +176,10 @@ export class Ledger {
     renameSync(`${path}.new`, path);
     syncFolder(dirname(path));
   }
+}
+
+function digestOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
 function isOver(stage: Stage): boolean {

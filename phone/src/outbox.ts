@@ -16,6 +16,9 @@ export type Decision = 'sent' | 'again' | 'drop';
 export class Outbox {
   private wake = new AbortController();
   private lookedAt = 0;
+  private haveLooked!: () => void;
+  /** Resolves once it was looked for what an earlier run left open: before that nobody need be asked. */
+  readonly looked = new Promise<void>((resolve) => (this.haveLooked = resolve));
 
   constructor(
     private readonly parts: {
@@ -35,7 +38,13 @@ export class Outbox {
   /** Keeps a text to send; one that is known already is not sent again. On disk when it returns. */
   take(message: Outgoing): void {
     const { ledger, clock, voice, nameOf } = this.parts;
-    if (ledger.has(message.id)) return;
+    const known = ledger.get(message.id);
+    if (known !== undefined) {
+      if (known.told === undefined) return;
+      // Whoever offers it again after that does not know it any more.
+      ledger.tellAgain(message.id);
+      return this.changed();
+    }
     ledger.take(message, clock.now());
     voice.tell('A text to send came from a browser.', `→ ${nameOf(message.number)}: ${message.text}`);
     this.changed();
@@ -87,10 +96,8 @@ export class Outbox {
     const { ledger } = this.parts;
     const wakeUp = () => this.wake.abort();
     signal.addEventListener('abort', wakeUp);
-    for (const item of ledger.in('sending')) {
-      if (signal.aborted) break;
-      await this.settle(item, (message, mark) => this.parts.driver.trace(message, mark));
-    }
+    await this.look([...ledger.in('sending'), ...this.unknown], signal);
+    this.haveLooked();
     while (!signal.aborted) {
       const next = ledger.in('taken')[0];
       if (next === undefined) await this.pause(LOOK_AGAIN, signal);
@@ -141,10 +148,14 @@ export class Outbox {
   }
 
   private async lookAgain(signal: AbortSignal): Promise<void> {
+    if (this.parts.clock.now() - this.lookedAt >= LOOK_AGAIN) await this.look(this.unknown, signal);
+  }
+
+  /** Looks on the phone for what became of texts. */
+  private async look(items: Item[], signal: AbortSignal): Promise<void> {
     const { clock, driver } = this.parts;
-    if (clock.now() - this.lookedAt < LOOK_AGAIN) return;
     this.lookedAt = clock.now();
-    for (const item of this.unknown) {
+    for (const item of items) {
       if (signal.aborted) return;
       await this.settle(item, (message, mark) => driver.trace(message, mark));
     }

@@ -13,6 +13,8 @@ export interface FakeText {
   address: string;
   date: number;
   body: string;
+  /** What is printed for its date, instead of that. */
+  received?: string | null;
 }
 
 export interface FakePhone {
@@ -21,7 +23,9 @@ export interface FakePhone {
   now: number;
   next: number;
   texts: FakeText[];
-  contacts: { name: string; number: string }[];
+  contacts: { name: string | null; number: string | null }[];
+  /** The ten digits of its language, where they are others. */
+  digits?: string;
   /** What becomes of a text to a number: sent (otherwise), failed, stuck on its way, or nothing at all. */
   fates?: Record<string, 'sent' | 'failed' | 'stuck' | 'nothing'>;
   refused?: Record<string, string>;

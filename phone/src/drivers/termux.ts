@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Contact } from '@pairline/client';
 import { realClock, type Clock } from '../clock.js';
 import { DriverProblem, type Driver, type DriverEvents, type DriverMessage, type HistoryPage, type News, type Outcome, type Outgoing } from '../driver.js'; // prettier-ignore
@@ -11,17 +12,28 @@ interface Row {
   type: string;
   address: string | null;
   body: string | null;
-  received: string;
+  received: string | null;
   read?: boolean;
 }
 
-/** The position: the newest text that was seen, and texts up to there that were still on their way out. */
-interface Position {
-  after: number;
+/**
+ * Up to where the phone's texts are known: all up to the `_id` `below`, and above it those with these keys, shortened. Android
+ * gives the `_id` of its newest texts again once they are deleted, so the highest one that was seen says nothing.
+ */
+interface Seen {
+  below: number;
+  keys: string[];
+}
+
+/** The position: what was seen, texts that were still on their way out, and where history begins. */
+interface Position extends Seen {
   unfinished: number[];
+  history: number;
 }
 
 const PAGE = 200;
+/** So many of the newest texts may be deleted at once without one that comes after them being missed. */
+const RECENT = 50;
 const MAX_UNFINISHED = 50;
 
 export interface TermuxOptions {
@@ -81,47 +93,53 @@ export class TermuxDriver implements Driver {
 
   async contacts(): Promise<Contact[]> {
     const contacts = new Map<string, string[]>();
-    for (const { name, number } of await this.json<{ name: string; number: string }>('termux-contact-list', []))
-      contacts.set(name, [...(contacts.get(name) ?? []), number]);
+    for (const { name, number } of await this.json<{ name: string | null; number: string | null }>(
+      'termux-contact-list',
+      [],
+    ))
+      // prettier-ignore
+      if (name && number) contacts.set(name, [...(contacts.get(name) ?? []), number]);
     return [...contacts].map(([name, numbers]) => ({ name, numbers }));
   }
 
   async position(): Promise<string> {
-    return JSON.stringify({ after: await this.newest(), unfinished: [] } satisfies Position);
+    const newest = await this.newest();
+    return JSON.stringify({ ...(await this.seenUpTo(newest)), unfinished: [], history: newest } satisfies Position);
   }
 
   async news(after: string): Promise<News> {
     const position = JSON.parse(after) as Position;
     // Without the order, a limited list would be the newest of them, and skip the rest.
-    const rows = await this.select(`_id > ${position.after}`, '_id ASC', PAGE);
-    const waited = position.unfinished.length > 0 ? await this.select(`_id IN (${position.unfinished.join(',')})`, '_id ASC', MAX_UNFINISHED) : []; // prettier-ignore
-    if (rows.length > 0) await this.followTimeZone();
+    const rows = await this.select(`_id > ${position.below}`, '_id ASC', PAGE);
+    const earlier = position.unfinished.filter((id) => id <= position.below);
+    const waited = earlier.length > 0 ? await this.select(`_id IN (${earlier.join(',')})`, '_id ASC', MAX_UNFINISHED) : []; // prettier-ignore
+    const fresh = rows.filter((row) => isAfter(row, position));
+    if (fresh.length > 0) await this.followTimeZone();
     const messages: DriverMessage[] = [];
     const unfinished: number[] = [];
-    for (const row of [...waited, ...rows]) {
+    for (const row of [...waited, ...fresh]) {
       if (this.isBeingSent(row) || row.type === 'outbox' || row.type === '') unfinished.push(row._id);
       else if (!this.events.isOurs(keyOf(row))) messages.push(...this.toMessage(row));
     }
-    const next: Position = {
-      after: rows.at(-1)?._id ?? position.after,
-      unfinished: unfinished.slice(-MAX_UNFINISHED),
-    };
+    // All that is known by its key was deleted: the next text has an `_id` from further below.
+    const seen = rows.length === 0 && position.below > 0 ? await this.seenUpTo(position.below) : seenOf(rows, position.below, unfinished); // prettier-ignore
+    const next: Position = { ...seen, unfinished: unfinished.slice(-MAX_UNFINISHED), history: position.history };
     return { messages, position: JSON.stringify(next), more: rows.length === PAGE };
   }
 
   async history(before: string): Promise<HistoryPage> {
     // The first page starts from a position, the following ones from an _id.
-    const { after: newest, top = newest } = JSON.parse(before) as { after: number; top?: number };
+    const { history: newest, top = newest } = JSON.parse(before) as { history: number; top?: number };
     const rows = (await this.select(`_id <= ${newest}`, '_id DESC', PAGE)).reverse();
     const messages = rows.filter((row) => !this.events.isOurs(keyOf(row))).flatMap((row) => this.toMessage(row));
     if (rows.length < PAGE) return { messages, done: 1 };
     const next = rows.at(-1)!._id - 1;
-    return { messages, before: JSON.stringify({ after: next, top }), done: 1 - next / top };
+    return { messages, before: JSON.stringify({ history: next, top }), done: 1 - next / top };
   }
 
-  /** The phone's newest text: what is sent after it has a higher number. */
+  /** What is on the phone already: what is sent now is not among it. */
   async prepare(): Promise<string> {
-    return String(await this.newest());
+    return JSON.stringify(await this.seenUpTo(await this.newest()));
   }
 
   async send(message: Outgoing, mark: string): Promise<Outcome> {
@@ -157,16 +175,16 @@ export class TermuxDriver implements Driver {
 
   /** The text among those that came into the phone's list after the mark. A failed one is type 5: `-t failed` lists all. */
   private async find(message: Outgoing, mark: string): Promise<Outcome> {
+    const before = parseMark(mark);
     for (const [type, result] of [
       [2, 'sent'],
       [5, 'failed'],
     ] as const) {
-      // prettier-ignore
-      const rows = await this.select(`type == ${type} AND _id > ${mark}`, '_id ASC', PAGE);
-      const row = rows.find((one) => this.isThis(one, message) && !this.events.isOurs(keyOf(one)));
+      const rows = await this.select(`type == ${type} AND _id > ${before.below}`, '_id ASC', PAGE);
+      const row = rows.find((one) => isAfter(one, before) && this.isThis(one, message) && !this.events.isOurs(keyOf(one))); // prettier-ignore
       if (row === undefined) continue;
       const reason = result === 'failed' ? 'the phone could not send it' : undefined;
-      return { result, reason, key: keyOf(row), timestamp: zonedTime(row.received, this.zone) };
+      return { result, reason, key: keyOf(row), timestamp: this.timeOf(row) };
     }
     return { result: 'unknown', reason: 'the phone does not list it among its texts' };
   }
@@ -174,7 +192,7 @@ export class TermuxDriver implements Driver {
   /** It belongs to a message of a browser, and `send` or `trace` will find it: it is not news. */
   private isBeingSent(row: Row): boolean {
     if (row.type === 'inbox' || this.events.isOurs(keyOf(row))) return false;
-    return this.events.unresolved().some(({ message, mark }) => row._id > Number(mark) && this.isThis(row, message));
+    return this.events.unresolved().some(({ message, mark }) => isAfter(row, parseMark(mark)) && this.isThis(row, message)); // prettier-ignore
   }
 
   private isThis(row: Row, message: Outgoing): boolean {
@@ -187,11 +205,16 @@ export class TermuxDriver implements Driver {
 
   private toMessage(row: Row): DriverMessage[] {
     if (row.address === null || row.address === '') return [];
+    const timestamp = this.timeOf(row);
+    if (timestamp === undefined) {
+      this.events.say('A text was left out: the phone gives no time for it that can be read.');
+      return [];
+    }
     const shared = {
       key: keyOf(row),
       number: row.address,
       text: row.body ?? '',
-      timestamp: zonedTime(row.received, this.zone),
+      timestamp,
     };
     switch (row.type) {
       case 'inbox':
@@ -205,6 +228,17 @@ export class TermuxDriver implements Driver {
     }
   }
 
+  /** ms since 1970, if what the phone says can be read. */
+  private timeOf({ received }: Row): number | undefined {
+    const time = zonedTime(received ?? '', this.zone);
+    return Number.isNaN(time) ? undefined : time;
+  }
+
+  async showQuestions(count: number): Promise<void> {
+    if (count === 0) await this.run('termux-notification-remove', ['pairline-question']);
+    else await this.run('termux-notification', ['--id', 'pairline-question', '--title', 'Pairline', '--content', 'Was a text sent? Nobody knows. In Termux, type: npx pairline-phone status']); // prettier-ignore
+  }
+
   private async watch(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
@@ -216,6 +250,10 @@ export class TermuxDriver implements Driver {
   private async newest(): Promise<number> {
     const [row] = await this.list(['-l', '1', '-t', 'all', '--message-sort-order=_id DESC']);
     return row?._id ?? 0;
+  }
+
+  private async seenUpTo(newest: number): Promise<Seen> {
+    return seenOf(await this.select(`_id <= ${newest}`, '_id DESC', RECENT + 1), 0);
   }
 
   /** Rows in ascending order of `_id`, whatever order they are printed in. */
@@ -264,9 +302,36 @@ export class TermuxDriver implements Driver {
   }
 }
 
-/** An `_id` alone can come again, with another text, on a phone that was restored. The time is not in it: zones change. */
+/**
+ * An `_id` alone can come again, with another text. The time is not in it: zones change. It is a hash, for it is kept in files
+ * that hold no texts.
+ */
 function keyOf({ _id, address, body }: Row): string {
-  return JSON.stringify([_id, address, body]);
+  return createHash('sha256')
+    .update(JSON.stringify([_id, address, body]))
+    .digest('base64url')
+    .slice(0, 22);
+}
+
+/** Six bytes are enough to tell one text from fifty others. */
+function shortKeyOf(row: Row): string {
+  return keyOf(row).slice(0, 8);
+}
+
+/** The last of these rows by their keys, but for those that are not done with; the ones before count as known. */
+function seenOf(rows: Row[], below: number, unfinished: number[] = []): Seen {
+  const recent = rows.slice(-RECENT).filter(({ _id }) => !unfinished.includes(_id));
+  return { below: rows.at(-RECENT - 1)?._id ?? below, keys: recent.map(shortKeyOf) };
+}
+
+/** What was on the phone before a text was sent. A mark of another driver says nothing: then no text came after it. */
+function parseMark(mark: string): Seen {
+  return mark.startsWith('{') ? (JSON.parse(mark) as Seen) : { below: Number.MAX_SAFE_INTEGER, keys: [] };
+}
+
+/** Whether a text came after what was seen. */
+function isAfter(row: Row, { below, keys }: Seen): boolean {
+  return row._id > below && !keys.includes(shortKeyOf(row));
 }
 
 /** Termux:API prints an object with an `error`, on standard output, when a permission is missing. */

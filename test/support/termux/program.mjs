@@ -91,11 +91,12 @@ function selects(sql, row) {
   });
 }
 
-function toPrinted({ _id, threadid, type, read, address, date, body }) {
+function toPrinted({ _id, threadid, type, read, address, date, body, received }) {
   const name = phone.contacts.find((contact) => contact.number === address)?.name;
   const printed = { threadid, type: { 1: 'inbox', 2: 'sent', 3: 'draft', 4: 'outbox', 5: 'failed' }[type] ?? '', read };
   if (name !== undefined) printed.sender = type === 1 ? name : 'You';
-  const received = new Date(date).toLocaleString('sv-SE', { timeZone: phone.zone });
+  const local = new Date(date).toLocaleString('sv-SE', { timeZone: phone.zone });
+  received ??= received === null ? null : local.replace(/\d/g, (digit) => phone.digits?.[digit] ?? digit);
   return { ...printed, address, number: address, received, body, _id };
 }
 

@@ -1,12 +1,18 @@
 // What is built, from what, and how: for `npm run build`, and for whatever builds a part when its sources have changed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 const PACKAGES = ['protocol', 'client', 'phone'];
+/** Lies in what was built; its time is that of the last whole build without errors. */
+const STAMP = '.built';
 
-/** In the order in which one needs the other. `tool` is missing where only what was built is installed. */
+/**
+ * In the order in which one needs the other. `tool` is missing where only what was built is installed. A part that is
+ * `swapped` is built into a folder of its own, which takes the place of the last one when it is whole: who reads it finds
+ * one or the other, and builds that run side by side are not in each other's way.
+ */
 export const parts = {
   server: {
     name: 'the server',
@@ -35,7 +41,8 @@ export const parts = {
       'protocol/src',
     ],
     tool: 'vite/bin/vite.js',
-    commands: (vite) => [[vite, 'build', 'web', '--logLevel', 'warn']],
+    swapped: true,
+    commands: (vite, folder) => [[vite, 'build', 'web', '--outDir', folder, '--logLevel', 'warn']],
   },
 };
 
@@ -45,7 +52,7 @@ export function buildWhenNeeded(part, { quiet = false } = {}) {
   const tool = findTool(part.tool);
   // An installation without sources or build tools runs what it was given.
   if (existsSync(made) && (tool === undefined || !sources.some((path) => existsSync(path)))) return undefined;
-  if (existsSync(made) && newest(sources) <= changedAt(stampOf(part))) return undefined;
+  if (existsSync(made) && newest(sources) <= changedAt(join(dirname(made), STAMP))) return undefined;
   if (tool === undefined)
     return `Not built yet: ${part.name}. Its build tools are not installed: run \`npm ci\` first.`;
   if (!quiet) console.log(`Building ${part.name} …`);
@@ -55,14 +62,43 @@ export function buildWhenNeeded(part, { quiet = false } = {}) {
 /** Builds a part whatever its state. Answers what went wrong, in a sentence. */
 export function build(part, tool = findTool(part.tool)) {
   if (tool === undefined) return 'The build tools are not installed: run `npm ci` first.';
+  const folder = dirname(part.made);
+  if (!part.swapped) return make(part, tool, folder);
+  const own = mkdtempSync(join(folder, '../.build-'));
+  try {
+    const made = resolve(own, 'dist');
+    const problem = make(part, tool, made);
+    if (problem === undefined) swap(made, folder, resolve(own, 'before'));
+    return problem;
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
+}
+
+function make(part, tool, folder) {
   const began = new Date();
-  for (const command of part.commands(tool)) {
+  for (const command of part.commands(tool, folder)) {
     const { status } = spawnSync(process.execPath, command, { stdio: ['ignore', 'inherit', 'inherit'] });
     if (status !== 0) return `${part.name[0].toUpperCase()}${part.name.slice(1)} could not be built; see above.`;
   }
-  writeFileSync(stampOf(part), '');
-  utimesSync(stampOf(part), began, began); // What changed meanwhile is newer.
+  const stamp = join(folder, STAMP);
+  writeFileSync(stamp, '');
+  utimesSync(stamp, began, began); // What changed meanwhile is newer.
   return undefined;
+}
+
+/** Puts a folder in the place of another, which goes to `before`. */
+function swap(made, folder, before) {
+  for (;;) {
+    try {
+      if (existsSync(folder)) renameSync(folder, before);
+      return renameSync(made, folder);
+    } catch (error) {
+      // Another build did the same at this moment: its folder is there, or the old one just went.
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
+      rmSync(before, { recursive: true, force: true });
+    }
+  }
 }
 
 export function findTool(path) {
@@ -78,9 +114,6 @@ function findUnexported(path) {
   const file = join('node_modules', path);
   return existsSync(file) ? file : undefined;
 }
-
-/** Its time is the last whole build without errors. */
-const stampOf = ({ made }) => join(made, '..', '.built');
 
 function changedAt(path) {
   return existsSync(path) ? statSync(path).mtimeMs : 0;

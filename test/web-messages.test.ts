@@ -171,6 +171,101 @@ const BEA = { id: 't1', number: '+4915112345678', name: 'Bea' };
     expect(await bubble(page, 'Hello, new one').count()).toBe(1);
   });
 
+  test('what is being written stays in the field while the conversation gets its name from the phone', async () => {
+    const { phone, page } = await talk();
+    const wanted = new Promise<Wanted>((resolve) => phone.onSend(async (message) => resolve(message)));
+    await page.goto('/#/new');
+    await page.getByLabel('Phone number or name').fill('+493012345678');
+    await page.getByRole('button', { name: /^Write to/ }).click();
+    await page.getByText('No messages yet').waitFor();
+    const composer = page.getByRole('textbox', { name: 'Message' });
+    // The number's own page becomes a conversation with the first message; its name comes later.
+    await page.evaluate(() => {
+      const field = document.querySelector<HTMLTextAreaElement>('.composer textarea')!;
+      const type = (text: string) => {
+        Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value')!.set!.call(field, text);
+        field.dispatchEvent(new Event('input', { bubbles: true }));
+      };
+      type('Hello, new one');
+      setTimeout(() => {
+        field.form!.requestSubmit();
+        setTimeout(() => type('And I wanted'));
+      });
+    });
+    await page.waitForURL(/#\/c\//);
+    await bubble(page, 'Hello, new one').waitFor();
+    expect(await composer.inputValue()).toBe('And I wanted');
+    const { id, number, text } = await wanted;
+    await page.keyboard.type(' to say');
+    await phone.putConversations([{ id: 't9', number }]);
+    await phone.putMessages([{ id, conversationId: 't9', number, text, timestamp: Date.now(), type: 'sent', status: 'sent' }]); // prettier-ignore
+    await page.waitForURL(/#\/c\/t9$/);
+    await bubble(page, 'Hello, new one').waitFor();
+    expect(await composer.inputValue()).toBe('And I wanted to say');
+    await inList(page, 'And I wanted to say').getByText('Draft:').waitFor();
+    await page.reload();
+    await bubble(page, 'Hello, new one').waitFor();
+    expect(await composer.inputValue()).toBe('And I wanted to say');
+  });
+
+  test('an open emoji picker leaves the focus where it is put', async () => {
+    const { phone, page } = await talk();
+    await openConversation(page, 'Bea');
+    const composer = page.getByRole('textbox', { name: 'Message' });
+    await page.getByRole('button', { name: 'Emoji' }).click();
+    await soon(async () => expect(await page.locator('.emoji-grid button').first().evaluate((button) => button === document.activeElement)).toBe(true)); // prettier-ignore
+    await composer.focus();
+    await page.keyboard.type('Yes, I am');
+    await phone.putMessages([told('Or not?')]);
+    await bubble(page, 'Or not?').waitFor();
+    await page.keyboard.type(' coming');
+    expect(await composer.inputValue()).toBe('Yes, I am coming');
+    await page.keyboard.press('Escape');
+  });
+
+  /** Texts of Bea's from long before, more than are read at once; one of them is not like the others. */
+  function history() {
+    const before = told('').timestamp;
+    return Array.from({ length: 300 }, (_, i) => told(i === 20 ? 'Where is the xylophone?' : `Long ago ${i}`, { id: `h${i}`, timestamp: before - 10_000_000 + i * 1000 })); // prettier-ignore
+  }
+
+  test('a search finds history that came after it began', async () => {
+    const { phone, page } = await talk();
+    await page.getByRole('searchbox').fill('nothing of the kind');
+    await page.getByText('Nothing found for').waitFor();
+    await phone.putMessages(history());
+    await page.getByRole('searchbox').fill('');
+    await inList(page, 'Bea').getByText('301 unread messages').waitFor();
+    await page.getByRole('searchbox').fill('xylophone');
+    await page.getByRole('group', { name: 'Messages' }).getByRole('link').click();
+    await bubble(page, 'xylophone').waitFor();
+  });
+
+  test('a conversation that a search leads into is not read before its end is seen', async () => {
+    const { phone, page } = await talk();
+    await phone.putMessages(history());
+    await inList(page, 'Bea').getByText('301 unread messages').waitFor();
+    await page.getByRole('searchbox').fill('xylophone');
+    await page.getByRole('group', { name: 'Messages' }).getByRole('link').click();
+    await bubble(page, 'xylophone').waitFor();
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+    await phone.putMessages([told('One more')]);
+    await inList(page, 'One more').getByText('302 unread messages').waitFor();
+    await page.getByRole('button', { name: 'To the latest message' }).click();
+    await inList(page, 'Bea').getByText('unread').waitFor({ state: 'detached' });
+    await bubble(page, 'One more').waitFor();
+  });
+
+  test('what a search leads to in a conversation that is all in view is read', async () => {
+    const { page } = await talk();
+    await page.getByRole('searchbox').fill('coming');
+    await page.getByRole('group', { name: 'Messages' }).getByRole('link').click();
+    await bubble(page, 'Are you coming?').waitFor();
+    await page.getByRole('button', { name: 'Clear the search' }).click();
+    await inList(page, 'Bea').getByText('unread').waitFor({ state: 'detached' });
+    expect(await page.getByRole('button', { name: 'To the latest message' }).count()).toBe(0);
+  });
+
   test('contacts are found by name, and lead to the conversation there is', async () => {
     const { phone, page } = await talk();
     await phone.putContacts([

@@ -77,6 +77,32 @@ const NO_NETWORK = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_CONNECT
     await page.getByText('The devices could not be read').waitFor();
     await page.getByLabel('Language').selectOption('Deutsch');
     await page.getByRole('heading', { name: 'Einstellungen' }).waitFor();
+    // But the list of safety words, which is as large as a part of the page: it is loaded when it is wanted.
+    const kept = await page.evaluate(async () => {
+      const [name] = await caches.keys();
+      return (await (await caches.open(name!)).keys()).map(({ url }) => new URL(url).pathname);
+    });
+    expect(kept.filter((path) => path.includes('/english-'))).toEqual([]);
+    expect(kept.filter((path) => path.includes('/workspace-'))).not.toEqual([]);
+  });
+
+  test('a store that is full is told as that, not as a missing connection', async () => {
+    const server = await serverWithPage();
+    const phone = await phoneAt(server.url);
+    const page = await openLinked(chromium, server, phone);
+    await phone.putConversations([{ id: 't1', number: '+4915112345678', name: 'Bea' }]);
+    await phone.putMessages([told('Still fits')]);
+    await openConversation(page, 'Bea');
+    await status(page, 'Phone connected').waitFor();
+    await page.evaluate(() => {
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('There is no room', 'QuotaExceededError');
+      };
+    });
+    await phone.putMessages([told('Does not fit')]);
+    await status(page, 'Its storage may be full').waitFor();
+    await page.locator('.composer-waits', { hasText: 'Its storage may be full' }).waitFor();
+    expect(await page.getByText('No connection').count()).toBe(0);
   });
 
   test('a server that comes back is found again by itself', async () => {

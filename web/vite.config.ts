@@ -17,12 +17,17 @@ export default defineConfig(({ command }) => {
     root: here('.'),
     plugins: [
       react(),
-      serviceWorker(here('src/service-worker.js')),
+      // The list of safety words: there are devices to compare only with a connection, and few people do.
+      serviceWorker(here('src/service-worker.js'), { leavesOut: ['@scure/bip39/wordlists/english.js'] }),
       budget({
         kilobytes: 150,
         loads: {
-          // What is loaded besides, once it connects, is Socket.IO: the page is shown by then.
-          'a browser that is linked': ['web/index.html', 'web/src/workspace.tsx'],
+          // With Socket.IO, though the list may be there before it.
+          'a browser that is linked': [
+            'web/index.html',
+            'web/src/workspace.tsx',
+            'socket.io-client/build/esm/index.js',
+          ],
           'a browser that is not': ['web/index.html', 'web/src/pairing/pairing-page.tsx', 'client/src/keys/suite.ts'],
         },
       }),

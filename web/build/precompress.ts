@@ -9,6 +9,7 @@ const TEXT = /\.(css|html|js|json|svg|webmanifest)$/;
 /** Writes `.br` and `.gz` beside every text file of the build, at the strongest setting: once here, not at each request. */
 export function precompress(): Plugin {
   let folder = '';
+  let written = false;
   return {
     name: 'pairline-precompress',
     apply: 'build',
@@ -16,7 +17,12 @@ export function precompress(): Plugin {
     configResolved(config) {
       folder = config.build.outDir;
     },
+    writeBundle() {
+      written = true;
+    },
     async closeBundle() {
+      // A build that failed comes here too; why it did is told elsewhere.
+      if (!written) return;
       const names = (await readdir(folder, { recursive: true })).filter((name) => TEXT.test(name));
       await Promise.all(
         names.map(async (name) => {

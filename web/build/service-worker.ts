@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'vite';
 
-/** Emits `sw.js` from `source`, with the list of everything the page is made of and a name for exactly that list. */
-export function serviceWorker(source: string): Plugin {
+/**
+ * Emits `sw.js` from `source`, with the list of everything the page is made of and a name for exactly that list. Of the
+ * modules in `leavesOut`, each of which begins a chunk, nothing is on it: they are loaded when they are wanted.
+ */
+export function serviceWorker(source: string, { leavesOut }: { leavesOut: string[] }): Plugin {
   return {
     name: 'pairline-service-worker',
     apply: 'build',
@@ -12,6 +15,7 @@ export function serviceWorker(source: string): Plugin {
       const hash = createHash('sha256');
       const files = ['/', '/theme.js', '/icon.svg', '/icon-192.png', '/manifest.webmanifest'];
       for (const file of Object.values(bundle)) {
+        if (file.type === 'chunk' && leavesOut.some((module) => file.facadeModuleId?.endsWith(`/${module}`))) continue;
         if (file.fileName === 'index.html') hash.update(file.type === 'asset' ? file.source : file.code);
         else files.push(`/${file.fileName}`);
       }

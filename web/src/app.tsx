@@ -4,6 +4,8 @@ import { useWords } from './i18n/words.js';
 
 const loadWorkspace = () => import('./workspace.js');
 const Workspace = lazy(loadWorkspace);
+/** Ready by the time the phone has scanned the code. */
+const loadAhead = () => void loadWorkspace().catch(() => {});
 const PairingPage = lazy(() => import('./pairing/pairing-page.js'));
 
 /** The pairing page until this browser is linked, then the conversations. */
@@ -12,14 +14,13 @@ export function App() {
   const signedOut = state.phase === 'signed-out';
 
   useEffect(() => {
-    if (!signedOut) return;
-    document.title = 'Pairline';
-    // Ready by the time the phone has scanned the code.
-    loadWorkspace().catch(() => {});
+    if (signedOut) document.title = 'Pairline';
   }, [signedOut]);
 
   return (
-    <Suspense fallback={<Loading />}>{signedOut ? <PairingPage reason={state.reason} /> : <Workspace />}</Suspense>
+    <Suspense fallback={<Loading />}>
+      {signedOut ? <PairingPage reason={state.reason} onShown={loadAhead} /> : <Workspace />}
+    </Suspense>
   );
 }
 

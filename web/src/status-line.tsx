@@ -2,7 +2,7 @@ import type { State } from '@pairline/client';
 import { useEffect, useState } from 'react';
 import { useClient, useClientState } from './client.js';
 import type { Words } from './i18n/en.js';
-import { useWords } from './i18n/words.js';
+import { errorWords, useWords } from './i18n/words.js';
 import { useTimes, type Times } from './times.js';
 
 /** Where things stand, in words that are true: who is connected to whom, and what waits for what. */
@@ -42,6 +42,9 @@ export function describe(
 ): { tone: 'good' | 'busy' | 'away' | 'offline'; text: string } {
   const { waiting, phone, phase, synced = 0 } = state;
   const join = (...parts: (string | false)[]) => parts.filter(Boolean).join(', ');
+  const problem = problemOf(state, words);
+  if (problem !== undefined)
+    return { tone: 'offline', text: waiting > 0 ? `${problem} ${words.state.queued(waiting)}.` : problem };
   switch (phase) {
     case 'signed-out':
     case 'connecting':
@@ -56,6 +59,11 @@ export function describe(
       return { tone: 'away', text: join(away, waiting > 0 && words.state.willGo(waiting)) };
     }
   }
+}
+
+/** What is wrong besides a missing connection, such as a store that is full; a sentence. */
+export function problemOf({ reason }: State, words: Words): string | undefined {
+  return reason === undefined ? undefined : errorWords(words, reason);
 }
 
 function useNow(running: boolean): number {

@@ -30,10 +30,11 @@ function Panes() {
   const onList = route.page === 'home' || route.page === 'archived' || route.page === 'new';
   useShortcuts(route);
 
+  const listed = useConversations().value !== undefined;
   useEffect(() => {
     // The list is on the screen: what is opened from it may come now.
-    loadThread().catch(() => {});
-  }, []);
+    if (listed) loadThread().catch(() => {});
+  }, [listed]);
 
   return (
     <main className="workspace" data-showing={onList ? 'list' : 'detail'}>

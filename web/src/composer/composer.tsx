@@ -1,6 +1,7 @@
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { useClientState } from '../client.js';
 import { useWords } from '../i18n/words.js';
+import { problemOf } from '../status-line.js';
 import { useTimes } from '../times.js';
 import { SendIcon, SmileIcon } from '../ui/icons.js';
 import { segments } from './segments.js';
@@ -12,7 +13,10 @@ const MOST_CHARACTERS = 5000; // Some 33 SMS: nobody means to send more.
 const SHOW_COUNT_FROM = 120;
 const SAVE_DRAFT_MS = 500;
 
-/** Drafts to numbers without a conversation, until the tab closes. */
+/**
+ * What is being written and not stored yet, by the number it goes to: a thread whose conversation gets another id goes on
+ * with it. Drafts to numbers without a conversation are here alone, until the tab closes.
+ */
 const drafts = new Map<string, string>();
 
 export function Composer({
@@ -24,19 +28,23 @@ export function Composer({
   draftKey: string;
   /** As it was stored when the thread was opened. */
   draft: string;
-  saveDraft: (text: string) => Promise<void>;
+  /** Missing where there is no conversation yet to store a draft with. */
+  saveDraft: ((text: string) => Promise<void>) | undefined;
   /** Resolves with whether the text was taken. */
   onSend: (text: string) => Promise<boolean>;
 }) {
   const words = useWords();
-  const [text, setText] = useState(() => draft || (drafts.get(draftKey) ?? ''));
+  const [text, setText] = useState(() => drafts.get(draftKey) ?? draft);
   const [picking, setPicking] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const keepDraft = useDraft(draftKey, saveDraft);
 
-  // On a touch screen the keyboard would cover what one came to read.
   useEffect(() => {
-    if (matchMedia('(hover: hover) and (min-width: 45rem)').matches) field.current?.focus({ preventScroll: true });
+    const element = field.current;
+    // On a touch screen the keyboard would cover what one came to read.
+    if (element === null || !matchMedia('(hover: hover) and (min-width: 45rem)').matches) return;
+    element.focus({ preventScroll: true });
+    element.setSelectionRange(element.value.length, element.value.length);
   }, []);
 
   useLayoutEffect(() => {
@@ -132,7 +140,10 @@ export function Composer({
 function Waits() {
   const words = useWords();
   const times = useTimes();
-  const { phase, phone } = useClientState();
+  const state = useClientState();
+  const { phase, phone } = state;
+  const problem = problemOf(state, words);
+  if (problem !== undefined) return <p className="composer-waits">{problem}</p>;
   if (phase === 'offline') return <p className="composer-waits">{words.composer.offline}</p>;
   if (phase !== 'live' || phone.here) return null;
   return (
@@ -157,38 +168,48 @@ function Count({ text }: { text: string }) {
 }
 
 /** Stores a draft a moment after the last key, and at once when the thread or the page is left. */
-function useDraft(key: string, save: (text: string) => Promise<void>): (text: string) => void {
+function useDraft(key: string, save: ((text: string) => Promise<void>) | undefined): (text: string) => void {
   const pending = useRef<string>(undefined);
   const timer = useRef(0);
-  const latest = useRef(save);
-  latest.current = save;
+  const latest = useRef({ key, save });
+  latest.current = { key, save };
 
-  const flush = useCallback(() => {
+  const flush = useCallback(async () => {
     window.clearTimeout(timer.current);
     const text = pending.current;
-    if (text === undefined) return;
+    const { save } = latest.current;
+    if (text === undefined || save === undefined) return;
     pending.current = undefined;
-    latest.current(text).catch(() => {
-      // It stays in this tab, and is stored with the next key.
-      pending.current ??= text;
-    });
+    // What fails stays in this tab, and is stored with the next key.
+    await save(text).catch(() => (pending.current ??= text));
   }, []);
 
-  useEffect(() => {
-    const save = latest.current;
-    window.addEventListener('pagehide', flush);
-    return () => {
-      window.removeEventListener('pagehide', flush);
-      // The store of the thread that is left, not of the one that follows.
-      latest.current = save;
-      flush();
-    };
-  }, [flush]);
+  const keep = useCallback(
+    (text: string) => {
+      drafts.set(latest.current.key, text);
+      pending.current = text;
+      window.clearTimeout(timer.current);
+      timer.current = window.setTimeout(() => void flush(), SAVE_DRAFT_MS);
+    },
+    [flush],
+  );
 
-  return (text) => {
-    drafts.set(key, text);
-    pending.current = text;
-    window.clearTimeout(timer.current);
-    timer.current = window.setTimeout(flush, SAVE_DRAFT_MS);
-  };
+  useEffect(() => {
+    const { key } = latest.current;
+    const unsaved = drafts.get(key);
+    if (unsaved !== undefined) keep(unsaved);
+    const leave = () => void flush();
+    window.addEventListener('pagehide', leave);
+    return () => {
+      window.removeEventListener('pagehide', leave);
+      const { key } = latest.current;
+      const left = drafts.get(key);
+      // Once it is stored it is read from there: another tab may go on with it.
+      void flush().then(() => {
+        if (pending.current === undefined && latest.current.save && drafts.get(key) === left) drafts.delete(key);
+      });
+    };
+  }, [flush, keep]);
+
+  return keep;
 }

@@ -18,15 +18,18 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
   const words = useWords();
   const [{ recentEmoji = [] }, setPreferences] = usePreferences();
   const picker = useRef<HTMLDivElement>(null);
+  const close = useRef(onClose);
+  close.current = onClose;
 
   useEffect(() => {
+    // Once, as it opens: later the focus is where the person put it.
     picker.current?.querySelector('button')?.focus();
     const outside = (event: PointerEvent) => {
-      if (!(event.target as Element).closest('.composer')) onClose();
+      if (!(event.target as Element).closest('.composer')) close.current();
     };
     document.addEventListener('pointerdown', outside);
     return () => document.removeEventListener('pointerdown', outside);
-  }, [onClose]);
+  }, []);
 
   const pick = (emoji: string) => {
     setPreferences({ recentEmoji: [emoji, ...recentEmoji.filter((one) => one !== emoji)].slice(0, RECENT) });

@@ -141,7 +141,8 @@ export const de: Words = {
     copyText: 'Text kopieren',
     delete: 'Löschen',
     deleteTitle: 'Diese Nachricht löschen?',
-    deleteWhy: 'Sie verschwindet aus allen deinen Browsern, und dein Telefon soll sie auch löschen.',
+    deleteWhy:
+      'Sie verschwindet aus allen deinen Browsern. Was dein Telefon gesendet oder empfangen hat, bleibt auf dem Telefon; was es noch nicht gesendet hat, wird nicht gesendet.',
     retry: 'Erneut senden',
     copyNumber: 'Nummer kopieren',
     incoming: (name, text) => `Neue Nachricht von ${name}: ${text}`,

@@ -138,7 +138,8 @@ export const en = {
     copyText: 'Copy text',
     delete: 'Delete',
     deleteTitle: 'Delete this message?',
-    deleteWhy: 'It goes from all your browsers, and your phone is told to delete it too.',
+    deleteWhy:
+      'It goes from all your browsers. What your phone has sent or received stays on the phone; what it has not sent yet is not sent.',
     retry: 'Send again',
     copyNumber: 'Copy number',
     incoming: (name: string, text: string) => `New message from ${name}: ${text}`,

@@ -10,12 +10,16 @@ import { QrCode } from './qr-code.js';
 import './pairing.css';
 
 /** Links this browser to a phone. `reason`: why it is signed out, when it was linked before. */
-export default function PairingPage({ reason }: { reason: string | undefined }) {
+export default function PairingPage({ reason, onShown }: { reason: string | undefined; onShown: () => void }) {
   const words = useWords();
   const route = useRoute();
   const rememberId = useId();
   const [remember, setRemember] = useState(true);
   const { state, retry } = usePairing(remember);
+  const shown = state.code !== undefined;
+  useEffect(() => {
+    if (shown) onShown();
+  }, [shown, onShown]);
   const busy = state.step === 'scanned' || state.step === 'done';
 
   return (

@@ -1,16 +1,16 @@
-import type { WebClient } from '@pairline/client';
+import type { Message, WebClient } from '@pairline/client';
 import type { FromIndex, ToIndex } from './protocol.js';
 
 // One index for each tab: built when the search box is first used, from what the client has decrypted, and brought up
 // to date before each search. Nothing of it leaves the tab.
 
-const CATCH_UP = 200; // Messages of a changed conversation that are read again.
-const WORTH_ANEW = 1000; // So many rows in one sync, and reading everything anew is simpler than following them.
+const PIECE = 200; // Messages of a changed conversation that are read at once.
+const WORTH_ANEW = 1000; // So many at once, and reading everything anew is simpler than following them.
 
 interface Index {
   worker: Worker;
-  /** Conversations whose messages changed since they were read. */
-  changed: Set<string>;
+  /** Conversations whose messages changed since they were read, each with the time of the oldest that did. */
+  changed: Map<string, number>;
   progress: { done: boolean; texts: number };
   built: Promise<void>;
   answers: Map<number, (answer: FromIndex) => void>;
@@ -46,17 +46,10 @@ export function onSearchProgress(listener: () => void): () => void {
 /** The messages that have all words of `query` (or begin so), newest first, of those that are in the index by now. */
 export async function searchMessages(client: WebClient, query: string): Promise<FromIndex> {
   void prepareSearch(client);
-  const { worker, changed, answers } = index as Index;
   // While a sync goes on it is too much to follow; what comes of it is below.
-  const again = client.state.phase === 'syncing' ? [] : [...changed];
-  for (const conversationId of again) changed.delete(conversationId);
-  for (const conversationId of again) {
-    const messages = await client.messages(conversationId, { limit: CATCH_UP });
-    const add = messages.filter(({ fault }) => !fault);
-    worker.postMessage({
-      add: add.map(({ id, text, timestamp }) => ({ id, conversationId, text, timestamp })),
-    } satisfies ToIndex);
-  }
+  if (client.state.phase !== 'syncing') await catchUp(client, index as Index);
+  void prepareSearch(client);
+  const { worker, answers } = index as Index;
   const request = requests++;
   return new Promise((resolve) => {
     answers.set(request, resolve);
@@ -64,16 +57,39 @@ export async function searchMessages(client: WebClient, query: string): Promise<
   });
 }
 
+/** Adds what changed since it was read; drops an index that this is too much for. */
+async function catchUp(client: WebClient, from: Index): Promise<void> {
+  const { worker, changed } = from;
+  const conversations = [...changed];
+  changed.clear();
+  let count = 0;
+  for (const [conversationId, since] of conversations) {
+    let before: Message | undefined;
+    do {
+      const messages = await client.messages(conversationId, { limit: PIECE, ...(before && { before }) });
+      const add = messages.filter(({ fault }) => !fault);
+      worker.postMessage({
+        add: add.map(({ id, text, timestamp }) => ({ id, conversationId, text, timestamp })),
+      } satisfies ToIndex);
+      count += messages.length;
+      if (count > WORTH_ANEW) return from.stop();
+      before = messages.length < PIECE ? undefined : messages[0];
+    } while (before !== undefined && before.timestamp >= since);
+  }
+}
+
 function build(client: WebClient): void {
   const worker = new Worker(new URL('./index.worker.ts', import.meta.url), { type: 'module' });
   const answers: Index['answers'] = new Map();
-  const changed: Index['changed'] = new Set();
+  const changed: Index['changed'] = new Map();
   worker.onmessage = ({ data }: MessageEvent<FromIndex>) => {
     answers.get(data.request)?.(data);
     answers.delete(data.request);
   };
 
-  const offMessages = client.on('messages', (conversationId) => changed.add(conversationId));
+  const offMessages = client.on('messages', (conversationId, since) => {
+    if (since < Infinity) changed.set(conversationId, Math.min(since, changed.get(conversationId) ?? Infinity));
+  });
   let synced = 0;
   const offState = client.on('state', (state) => {
     if (state.phase === 'syncing') synced = state.synced ?? 0;

@@ -5,13 +5,17 @@ export interface TextPart {
 }
 
 const ADDRESS = /\b(?:https?:\/\/|www\.)[^\s<>"']+/giu;
-const CLOSING = /[.,;:!?…»”’*_~]+$/u;
+/** Longer ones are no addresses that a person wrote or follows. */
+const LONGEST = 2000;
+const CLOSING = new Set('.,;:!?…»”’*_~');
+const BRACKETS: Record<string, string> = { ')': '(', ']': '[' };
 
 /** Cuts a text into plain parts and links. Only http and https, and only addresses that lead where they seem to. */
 export function linkParts(text: string): TextPart[] {
   const parts: TextPart[] = [];
   let at = 0;
   for (const { 0: match, index } of text.matchAll(ADDRESS)) {
+    if (match.length > LONGEST) continue;
     const shown = trim(match);
     const href = address(shown);
     if (href === undefined) continue;
@@ -25,11 +29,13 @@ export function linkParts(text: string): TextPart[] {
 
 /** Without the punctuation of the sentence around it, and without a bracket that was opened before it. */
 function trim(match: string): string {
-  const bare = match.replace(CLOSING, '');
-  const closing = bare.at(-1);
-  const opening = closing === ')' ? '(' : closing === ']' ? '[' : undefined;
-  if (opening === undefined || bare.includes(opening)) return bare;
-  return trim(bare.slice(0, -1));
+  let end = match.length;
+  for (; end > 0; end--) {
+    const last = match[end - 1]!;
+    const opening = BRACKETS[last];
+    if (opening === undefined ? !CLOSING.has(last) : match.lastIndexOf(opening, end - 1) >= 0) break;
+  }
+  return match.slice(0, end);
 }
 
 function address(shown: string): string | undefined {

@@ -43,7 +43,7 @@ export function MessageList({
   const scroller = useRef<HTMLDivElement>(null);
   const [stretch, setStretch] = useState<Stretch>();
   const [failed, setFailed] = useState(false);
-  const [below, setBelow] = useState(false);
+  const [below, setBelow] = useState(target !== undefined);
   const [unreadFrom, setUnreadFrom] = useState<{ id: string; count: number }>();
   const [menu, setMenu] = useState<{ message: Message; place: MenuPlace }>();
   const [deleting, setDeleting] = useState<Message>();
@@ -82,6 +82,7 @@ export function MessageList({
 
   const open = useCallback(() => {
     following.current = target === undefined;
+    setBelow(target !== undefined);
     pendingTarget.current = target;
     setMarked(target);
     const reading = target === undefined ? thread.current?.openNewest() : thread.current?.openAround(target);
@@ -108,7 +109,7 @@ export function MessageList({
         break;
       }
     }
-    loadMore();
+    look();
   }, [stretch]);
 
   const loading = useRef(false);
@@ -139,14 +140,15 @@ export function MessageList({
   const latestLoadMore = useRef(loadMore);
   latestLoadMore.current = loadMore;
 
-  const onScroll = () => {
+  /** Whether the end is in view now, and whether more is to be read. */
+  function look(): void {
     const element = scroller.current;
     if (element === null || stretch === undefined) return;
     const atBottom = element.scrollHeight - element.scrollTop - element.clientHeight < BOTTOM_PX && stretch.atEnd;
     following.current = atBottom;
     setBelow(!atBottom);
     loadMore();
-  };
+  }
 
   // The composer grows, the window is resized, fonts arrive: who was at the end stays there.
   useEffect(() => {
@@ -160,7 +162,7 @@ export function MessageList({
     return () => observer.disconnect();
   }, [stretch === undefined]);
 
-  useMarkRead(conversation, below);
+  useMarkRead(conversation, stretch !== undefined && !below);
 
   const toLatest = () => {
     following.current = true;
@@ -191,7 +193,7 @@ export function MessageList({
         role="region"
         aria-label={words.thread.messages}
         tabIndex={0}
-        onScroll={onScroll}
+        onScroll={look}
         onKeyDown={moveFocus}
       >
         <div className="thread-content">
@@ -245,12 +247,12 @@ export function MessageList({
 }
 
 /** Tells that a conversation was read while a person could see its end. */
-function useMarkRead(conversation: Conversation | undefined, below: boolean): void {
+function useMarkRead(conversation: Conversation | undefined, atEnd: boolean): void {
   const client = useClient();
   const id = conversation?.id;
   const unread = (conversation?.unread ?? 0) > 0;
   useEffect(() => {
-    if (id === undefined || !unread || below) return;
+    if (id === undefined || !unread || !atEnd) return;
     const mark = () => {
       // What does not get through now is marked with the next look at it.
       if (document.visibilityState === 'visible' && document.hasFocus()) client.markRead(id).catch(() => {});
@@ -262,7 +264,7 @@ function useMarkRead(conversation: Conversation | undefined, below: boolean): vo
       window.removeEventListener('focus', mark);
       document.removeEventListener('visibilitychange', mark);
     };
-  }, [client, id, unread, below]);
+  }, [client, id, unread, atEnd]);
 }
 
 function elementOf(scroller: Element, id: string): HTMLElement | null {

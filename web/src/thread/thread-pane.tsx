@@ -79,11 +79,9 @@ export default function ThreadPane({ conversationId, target, number }: Props) {
       )}
       {(conversation ?? number) && (
         <Composer
-          draftKey={conversationId ?? number}
+          draftKey={conversation?.number || (conversationId ?? number)}
           draft={conversation?.draft ?? ''}
-          saveDraft={(text) =>
-            conversationId === undefined ? Promise.resolve() : client.saveDraft(conversationId, text)
-          }
+          saveDraft={conversationId === undefined ? undefined : (text) => client.saveDraft(conversationId, text)}
           onSend={send}
         />
       )}

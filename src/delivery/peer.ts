@@ -25,6 +25,7 @@ export class Peer {
   private held: string[] | undefined;
   private heldBytes = 0;
   private lagging = false;
+  private asked = 0;
 
   constructor(
     readonly socket: Socket,
@@ -88,6 +89,14 @@ export class Peer {
 
   emit(event: string, payload: unknown): void {
     this.send(encode(event, payload));
+  }
+
+  /** Sends an event that asks for an acknowledgement. Existing phones never answer. */
+  ask(event: string, payload: unknown, answered: (reply?: { ok?: boolean }) => void): void {
+    const id = ++this.asked;
+    // Where Socket.IO looks when an acknowledgement comes; nothing else here asks for any, so the ids are ours.
+    (this.socket as unknown as Asking).acks.set(id, answered);
+    this.send(encode(event, payload, id));
   }
 
   fail(code: ErrorCode): void {
@@ -165,6 +174,11 @@ export class Peer {
   }
 }
 
+/** What of a Socket.IO socket has no public name. */
+interface Asking {
+  acks: Map<number, (reply?: { ok?: boolean }) => void>;
+}
+
 /** What of an Engine.IO connection has no public name: what its transport has not taken yet, and its WebSocket. */
 interface Internals {
   writeBuffer: { data?: string | Buffer }[];
@@ -206,9 +220,12 @@ function writeFrame(conn: Socket['conn'], frame: string): void {
   websocket.send(MESSAGE + frame);
 }
 
-/** A Socket.IO EVENT packet of the default namespace (socket.io-protocol v5: type 2, then the JSON array). */
-export function encode(event: string, payload?: unknown): string {
-  return payload === undefined ? `2["${event}"]` : `2["${event}",${JSON.stringify(payload)}]`;
+/**
+ * A Socket.IO EVENT packet of the default namespace (socket.io-protocol v5: type 2, the id of the acknowledgement that is
+ * asked for, then the JSON array).
+ */
+export function encode(event: string, payload?: unknown, id: number | '' = ''): string {
+  return payload === undefined ? `2${id}["${event}"]` : `2${id}["${event}",${JSON.stringify(payload)}]`;
 }
 
 /** The same, of JSON text. */

@@ -120,19 +120,17 @@ export class Relay implements OnModuleInit {
     phone.offered.add(id);
     const account = phone.session!.account;
     // No timeout: its timer would outlive the connection, and a late answer is as good. Existing phones never answer.
-    phone.socket.emit('send:message', { phoneNumber, message: body, tempId: id }, (reply?: { ok?: boolean }) => {
+    phone.ask('send:message', { phoneNumber, message: body, tempId: id }, (reply) => {
       if (reply?.ok === true) void this.attempt(this.outbox.taken(account, id));
     });
-    phone.keepBounded();
   }
 
   private offerRead(phone: Peer, mark: ReadMark): void {
     if (phone.isLagging) return;
     const account = phone.session!.account;
-    phone.socket.emit('mark:read', { conversationId: mark.conversationId }, (reply?: { ok?: boolean }) => {
+    phone.ask('mark:read', { conversationId: mark.conversationId }, (reply) => {
       if (reply?.ok === true) void this.attempt(this.conversations.readTaken(account, mark));
     });
-    phone.keepBounded();
   }
 
   /** The counts changed by a browser, for the other ones: whole, because existing clients replace their list with it. */

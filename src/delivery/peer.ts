@@ -1,8 +1,12 @@
+import { LRUCache } from 'lru-cache';
 import type { Socket } from 'socket.io';
 import { relayError, type ErrorCode } from '../errors.js';
 import type { Message } from '../messaging/message.js';
 import type { Session } from '../sessions/session.js';
 import type { Follower } from './follower.js';
+
+/** More than any phone has in hand at once. */
+const OFFERED = 10_000;
 
 /** One Socket.IO connection: who it is, and how full its pipe is. */
 export class Peer {
@@ -17,8 +21,11 @@ export class Peer {
   frameBytes = 0;
   /** Bytes of the frames that wait for `before`. */
   parkedBytes = 0;
-  /** Messages offered to a phone on this connection: none is offered twice on it, unless it failed in between. */
-  readonly offered = new Set<string>();
+  /**
+   * Messages offered to a phone on this connection, each with its acknowledgement: none is offered twice on it, unless it
+   * failed in between.
+   */
+  readonly offered = new LRUCache<string, number>({ max: OFFERED });
   /** While a phone is sent what waited for it: what is written meanwhile, to come after it. */
   afterBacklog: Message[] | undefined;
   /** Set while a snapshot goes out: what happens meanwhile comes after it. */
@@ -91,12 +98,18 @@ export class Peer {
     this.send(encode(event, payload));
   }
 
-  /** Sends an event that asks for an acknowledgement. Existing phones never answer. */
-  ask(event: string, payload: unknown, answered: (reply?: { ok?: boolean }) => void): void {
+  /** Sends an event that asks for an acknowledgement; answers its id. Existing phones never acknowledge. */
+  ask(event: string, payload: unknown, answered: (reply?: { ok?: boolean }) => void): number {
     const id = ++this.asked;
     // Where Socket.IO looks when an acknowledgement comes; nothing else here asks for any, so the ids are ours.
     (this.socket as unknown as Asking).acks.set(id, answered);
     this.send(encode(event, payload, id));
+    return id;
+  }
+
+  /** The acknowledgement is not waited for any more. */
+  unask(id: number): void {
+    (this.socket as unknown as Asking).acks.delete(id);
   }
 
   fail(code: ErrorCode): void {

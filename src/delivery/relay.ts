@@ -38,9 +38,15 @@ export class Relay implements OnModuleInit {
     this.events.on('conversations.stored', (account, fact) => this.toBrowsers(account, 'conversations:sync', fact));
     this.events.on('message.statusChanged', (account, fact) => {
       this.toBrowsers(account, 'message:status', fact);
-      // Sent again, it is offered again on the same connection too.
-      if (fact.status !== 'failed') return;
-      for (const phone of this.connections.of(account.id).phones) phone.offered.delete(fact.tempId ?? fact.messageId);
+      const id = fact.tempId ?? fact.messageId;
+      for (const phone of this.connections.of(account.id).phones) {
+        const asked = phone.offered.get(id);
+        if (asked === undefined) continue;
+        // That the phone has it is known by now.
+        phone.unask(asked);
+        // Sent again, it is offered again on the same connection too.
+        if (fact.status === 'failed') phone.offered.delete(id);
+      }
     });
     this.events.on('message.sent', (account, fact) => this.toBrowsers(account, 'message:sent', fact));
     this.events.on('message.deleted', (account, { messageId, by }) => {
@@ -117,12 +123,12 @@ export class Relay implements OnModuleInit {
   /** At least once: until the phone acknowledges it or reports a status, it is offered again on each new connection. */
   private offer(phone: Peer, { id, phoneNumber, body }: Message): void {
     if (phone.isLagging || phone.offered.has(id)) return;
-    phone.offered.add(id);
     const account = phone.session!.account;
-    // No timeout: its timer would outlive the connection, and a late answer is as good. Existing phones never answer.
-    phone.ask('send:message', { phoneNumber, message: body, tempId: id }, (reply) => {
+    // No timeout: its timer would outlive the connection, and a late answer is as good.
+    const asked = phone.ask('send:message', { phoneNumber, message: body, tempId: id }, (reply) => {
       if (reply?.ok === true) void this.attempt(this.outbox.taken(account, id));
     });
+    phone.offered.set(id, asked);
   }
 
   private offerRead(phone: Peer, mark: ReadMark): void {

@@ -3,7 +3,7 @@ import { memoryStore, type Message, type Wanted, type WebClient } from '@pairlin
 import { fileStore } from '@pairline/client/node';
 import { join } from 'node:path';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
-import { Cutter } from './support/client-between.js';
+import { Cutter, Middleman } from './support/client-between.js';
 import { household, inPhase, letIn, phoneAt, shows, texts, told, until, webAt } from './support/client-ends.js';
 import { TestServer } from './support/server.js';
 
@@ -165,7 +165,9 @@ test('a message to a new number begins a conversation, which keeps its thread an
   await shows(web, async () => texts(await web.messages('t9')).length === 3);
   const conversations = await web.conversations();
   expect(conversations).toMatchObject([{ id: 't9', number: '+15550199', draft: 'One more thing', unread: 1 }]);
-  // Whoever has the thread open under its first name goes on in it.
+  // Whoever has the thread open under its first name goes on in it, also with what is being written.
+  await web.saveDraft(first.conversationId, 'One more thing to say');
+  expect(await web.conversation('t9')).toMatchObject({ draft: 'One more thing to say' });
   expect((await web.conversation(first.conversationId))?.id).toBe('t9');
   expect(new Set(texts(await web.messages(first.conversationId)))).toEqual(new Set(['Hi, this is Ann', 'And this', 'Hello Ann'])); // prettier-ignore
 });
@@ -288,4 +290,107 @@ test('calls of a phone wait for a connection, and are told in batches', async ()
   const seen: string[] = [];
   for await (const piece of web.texts()) seen.push(...piece.map(({ text }) => text));
   expect(seen).toEqual(history.map(({ text }) => text).reverse());
+});
+
+test('a message that is deleted while it waits for its turn is not sent', async () => {
+  const { url } = await server();
+  const middleman = await Middleman.start(url);
+  const cutter = await Cutter.start(middleman.url);
+  const phone = await phoneAt(url);
+  const sent: string[] = [];
+  phone.onSend(async ({ text }) => void sent.push(text));
+  const web = await webAt(cutter.url);
+  await letIn(phone, web);
+  await inPhase(web, 'live');
+  await phone.putConversations([BEA]);
+  await shows(web, () => web.conversation('t1'));
+  cutter.close();
+  await inPhase(web, 'offline');
+  await web.send({ conversationId: 't1' }, 'First');
+  const regretted = await web.send({ conversationId: 't1' }, 'Regretted');
+  const last = await web.send({ conversationId: 't1' }, 'Last');
+
+  // The server is busy with the first one for as long as it takes to change one's mind.
+  let deleting: Promise<void> | undefined;
+  let deleted = false;
+  middleman.lies.ack = (event) => {
+    if (event !== 'web:send-message' || deleted) return undefined;
+    deleting ??= web.deleteMessage(regretted.id).then(() => void (deleted = true));
+    return { ok: false, code: 'busy', message: 'Later' };
+  };
+  cutter.open();
+  web.reconnect();
+  await status(web, last.id, 'sending');
+  expect(sent).toEqual(['First', 'Last']);
+  expect(texts(await web.messages('t1'))).toEqual(['First', 'Last']);
+});
+
+test('what came while a browser was away is not marked as read because it had read what was before', async () => {
+  const { url } = await server();
+  const cutter = await Cutter.start(url);
+  const phone = await phoneAt(url);
+  phone.onSend(async () => undefined);
+  const [away, other] = [await webAt(cutter.url), await webAt(url)];
+  for (const web of [away, other]) await letIn(phone, web);
+  await phone.putConversations([BEA]);
+  await phone.putMessages([told('Seen')]);
+  for (const web of [away, other]) await thread(web, 1);
+  cutter.close();
+  await inPhase(away, 'offline');
+  await away.markRead('t1');
+  const { id } = await away.send({ conversationId: 't1' }, 'Behind it in the outbox');
+  await phone.putMessages([told('Nobody has seen this', { timestamp: Date.now() + 60_000 })]);
+  await thread(other, 2);
+  cutter.open();
+  away.reconnect();
+  await status(other, id, 'sending');
+  for (const web of [away, other])
+    expect((await web.messages('t1')).find(({ text }) => text === 'Nobody has seen this')).toMatchObject({ read: false }); // prettier-ignore
+  // Whoever sees it now reads it.
+  await away.markRead('t1');
+  await shows(other, async () => (await other.conversation('t1'))?.unread === 0);
+});
+
+test('a failed message is sent again once, however often that is asked for at once', async () => {
+  const { url } = await server();
+  const { phone, web, sent } = await one(url);
+  await phone.putConversations([BEA]);
+  await shows(web, () => web.conversation('t1'));
+  const { id } = await web.send({ conversationId: 't1' }, 'Once more');
+  await status(web, id, 'sending');
+  await phone.status(id, 'failed');
+  await status(web, id, 'failed');
+  const tries = await Promise.allSettled([web.retry(id), web.retry(id)]);
+  expect(tries.filter((each) => each.status === 'fulfilled')).toHaveLength(1);
+  expect(tries.find((each) => each.status === 'rejected')).toMatchObject({ reason: { code: 'message_not_found' } });
+  const last = await web.send({ conversationId: 't1' }, 'Last');
+  await status(web, last.id, 'sending');
+  expect(sent.map(({ text }) => text)).toEqual(['Once more', 'Once more', 'Last']);
+  expect(texts(await web.messages('t1'))).toEqual(['Once more', 'Last']);
+});
+
+test('a conversation that was begun here keeps its flags when it is named, and gives no number away with them', async () => {
+  const { url } = await server();
+  const middleman = await Middleman.start(url);
+  const phone = await phoneAt(url);
+  phone.onSend(async () => undefined);
+  const cutter = await Cutter.start(middleman.url);
+  const [web, other] = [await webAt(cutter.url), await webAt(url)];
+  for (const each of [web, other]) await letIn(phone, each);
+  for (const each of [web, other]) await inPhase(each, 'live');
+  cutter.close();
+  await inPhase(web, 'offline');
+  const { conversationId } = await web.send({ number: '+15550199' }, 'Hello');
+  await web.setFlags(conversationId, { pinned: true });
+  expect(await web.conversation(conversationId)).toMatchObject({ pinned: true });
+  cutter.open();
+  web.reconnect();
+  await phone.putMessages([told('Hi', { conversationId: 't9', number: '+15550199' })]);
+  await shows(other, async () => (await other.conversation('t9'))?.pinned);
+  await shows(web, async () => (await web.conversation('t9'))?.pinned);
+  // The first name goes on standing for it.
+  await web.setFlags(conversationId, { archived: true });
+  expect(await web.conversation('t9')).toMatchObject({ pinned: true, archived: true });
+  await shows(other, async () => (await other.conversation('t9'))?.archived);
+  expect(middleman.sent.join('\n')).not.toContain('15550199');
 });

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { memoryStore, type PairingState } from '@pairline/client';
 import { cleanUp, later } from './support/database.js';
 import { Middleman } from './support/client-between.js';
-import { household, inPhase, letIn, paired, phoneAt, shownCode, shows, texts, told, until, webAt } from './support/client-ends.js'; // prettier-ignore
+import { eager, household, inPhase, letIn, paired, phoneAt, shownCode, shows, texts, told, until, webAt } from './support/client-ends.js'; // prettier-ignore
 import { generateQr, message as existingMessage, phone as existingPhone } from './support/clients.js';
 import { TestServer } from './support/server.js';
 
@@ -210,4 +210,70 @@ test('what a client keeps is gone after signing out, on the server too', async (
   expect(web.state).toMatchObject({ phase: 'signed-out' });
   expect(await kept(store)).toBe('[null,null]');
   expect(await phone.devices()).toHaveLength(1);
+});
+
+/** A browser that was let in, and whose session the server has then ended. */
+async function endedSession() {
+  const { url } = await server();
+  const middleman = await Middleman.start(url);
+  const [phoneStore, store] = [memoryStore(), memoryStore()];
+  const phone = await phoneAt(url, { store: phoneStore });
+  const web = eager(await webAt(middleman.url, { store }));
+  await letIn(phone, web);
+  await inPhase(web, 'live');
+  await phone.putMessages([told('From before')]);
+  await shows(web, async () => texts(await web.messages('t1'))[0] === 'From before');
+  middleman.lies.reply = (path) =>
+    path.startsWith('/api/changes') ? { success: false, code: 'session_expired', message: 'Over' } : undefined;
+  middleman.interrupt();
+  await inPhase(web, 'signed-out');
+  middleman.lies = {};
+  return { phone, phoneStore, store, web, middleman };
+}
+
+test('an account that was encrypted here is not taken back without its keys', async () => {
+  const { phone, phoneStore, store, web, middleman } = await endedSession();
+  middleman.lies.reply = (path, body) =>
+    path.includes('wait-pairing') && body.success ? { ...body, data: { ...body.data, keys: undefined } } : undefined;
+  const pairing = web.pair({ deviceName: 'A browser', remember: true });
+  await phone.pair(await shownCode(pairing));
+  await until(() => pairing.state.step === 'failed', (again) => [pairing.on('state', again)]); // prettier-ignore
+  expect(pairing.state.problem).toBe('no_keys');
+  expect(web.state.phase).toBe('signed-out');
+  expect(await kept(store)).toContain('privateKey');
+
+  middleman.lies = {};
+  // The session without keys is over, and the phone has begun an epoch without it.
+  const epochs = () => phoneStore.read(async (tx) => Object.keys((await tx.value('keyring'))!.epochs).length);
+  await until(async () => (await epochs()) === 2, (again) => [phone.on('devices', again)]); // prettier-ignore
+  await letIn(phone, web);
+  await inPhase(web, 'live');
+  expect(web.state.encrypted).toBe(true);
+  expect(texts(await web.messages('t1'))).toEqual(['From before']);
+});
+
+test('what a session that ended left behind can be removed', async () => {
+  const { store, web } = await endedSession();
+  expect(await kept(store)).toContain('privateKey');
+  await web.signOut();
+  expect(await kept(store)).toBe('[null,null]');
+  expect(await web.messages('t1')).toEqual([]);
+});
+
+test('a pairing that the server refuses outright fails, instead of showing code after code', async () => {
+  const { url } = await server();
+  const middleman = await Middleman.start(url);
+  middleman.lies.reply = (path) =>
+    path.includes('wait-pairing') ? { success: false, code: 'bad_request', message: 'No such thing' } : undefined;
+  const phone = await phoneAt(url);
+  const web = await webAt(middleman.url);
+  const pairing = web.pair({ deviceName: 'A browser', remember: true });
+  const code = await shownCode(pairing);
+  await phone.pair(code);
+  await until(() => pairing.state.step === 'failed' || pairing.state.code !== code, (again) => [pairing.on('state', again)]); // prettier-ignore
+  expect(pairing.state).toEqual({ step: 'failed', problem: 'bad_request' });
+  // Nothing stands in the way of another try.
+  middleman.lies = {};
+  pairing.retry();
+  await shownCode(pairing);
 });

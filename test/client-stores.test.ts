@@ -181,8 +181,9 @@ test('what is not remembered survives a reload of its tab as far as it is not on
   await store.write(async (tx) => {
     await tx.set('session', SESSION);
     await tx.set('sync', { accountId: 'a', cursor: 7, round: 1, waiting: 1 });
-    await tx.put('messages', [message('known', 1, { born: 3 }), message('own', 2, { status: 'waiting' })]);
-    await tx.put('outbox', [{ id: 'own', order: '1', wish: { kind: 'read', conversationId: 't1' } }]);
+    const own = [message('own', 2, { status: 'waiting' }), message('failed', 3, { status: 'failed' })];
+    await tx.put('messages', [message('known', 1, { born: 3 }), ...own]);
+    await tx.put('outbox', [{ id: 'own', order: '1', wish: { kind: 'read', conversationId: 't1', upTo: 1 } }]);
   });
   await store.close();
 
@@ -195,7 +196,7 @@ test('what is not remembered survives a reload of its tab as far as it is not on
   }));
   expect(session).toEqual(SESSION);
   expect(sync).toMatchObject({ accountId: 'a', cursor: 0, snapshot: { next: 0 }, waiting: 1 });
-  expect(messages.map(({ id }) => id)).toEqual(['own']);
+  expect(messages.map(({ id }) => id)).toEqual(['own', 'failed']);
   expect(outbox).toHaveLength(1);
   const kept = new Map(items);
 
@@ -215,8 +216,8 @@ test('two tabs of one browser share what is remembered, take turns, and hear of 
   await one.write((tx) => tx.set('session', SESSION));
   expect(await two.read((tx) => tx.value('session'))).toEqual(SESSION);
   const heard = new Promise((resolve) => two.onNews(resolve));
-  one.announce({ conversations: ['t1'] });
-  expect(await heard).toEqual({ conversations: ['t1'] });
+  one.announce({ conversations: [['t1', 0]] });
+  expect(await heard).toEqual({ conversations: [['t1', 0]] });
   const steps: string[] = [];
   const work = (store: Store, tab: string) =>
     store.exclusive('x', async () => {

@@ -1,3 +1,5 @@
+import { STATE } from '@pairline/protocol';
+import { newId } from './ids.js';
 import { supersedes } from './keys/index.js';
 import { isBefore } from './memory-store.js';
 import type { OpenedConversation, OpenedMessage, OpenedPage, OpenedState } from './reading.js';
@@ -12,10 +14,12 @@ const PROVISIONAL = 'new:';
 const PIECE = 1000;
 
 export interface Touched {
-  /** Conversations in which messages came, changed or went. */
-  threads: Set<string>;
+  /** Conversations in which messages came, changed or went, and the time of the oldest of those, ms since 1970. */
+  threads: Map<string, number>;
   list: boolean;
   devices: boolean;
+  /** There is something new for the server. */
+  outbox?: boolean;
 }
 
 /** Whether the name of a conversation is not its last one. */
@@ -25,7 +29,7 @@ export function isProvisional(conversationId: string): boolean {
 
 /** The changes of one transaction: take notes, then `close()`. */
 export class Books {
-  readonly touched: Touched = { threads: new Set(), list: false, devices: false };
+  readonly touched: Touched = { threads: new Map(), list: false, devices: false };
   private readonly conversations = new Map<string, ConversationRecord | undefined>();
   /** Those whose newest message is not known any more. */
   private readonly lastLost = new Set<string>();
@@ -145,11 +149,22 @@ export class Books {
   private async follow(): Promise<void> {
     for (const [id, to] of this.moved) {
       await this.tx.put('moves', [{ id, to }]);
+      await this.moveFlags(STATE.flags(id), STATE.flags(to));
       const [draft, there] = await this.tx.getMany('drafts', [id, to]);
       if (draft === undefined) continue;
       await this.tx.delete('drafts', [id]);
       if (there === undefined) await this.tx.put('drafts', [{ id: to, text: draft.text }]);
     }
+  }
+
+  private async moveFlags(from: string, to: string): Promise<void> {
+    const [flags, there] = await this.tx.getMany('states', [from, to]);
+    await this.tx.delete('outbox', [from]);
+    if (flags?.value === undefined || there !== undefined) return;
+    await this.tx.delete('states', [from]);
+    await this.tx.put('states', [{ ...flags, id: to }]);
+    await this.tx.put('outbox', [{ id: to, order: newId(), wish: { kind: 'put', key: to, value: flags.value } }]);
+    this.touched.outbox = true;
   }
 
   private async enterConversations(opened: OpenedConversation[]): Promise<void> {
@@ -187,9 +202,14 @@ export class Books {
     this.conversations.set(conversation.id, { ...conversation, round: this.sync.round });
   }
 
+  private touch({ conversationId, timestamp }: MessageRecord): void {
+    const { threads } = this.touched;
+    threads.set(conversationId, Math.min(timestamp, threads.get(conversationId) ?? Infinity));
+  }
+
   private takeOut(message: MessageRecord): void {
     const { id, conversationId } = message;
-    this.touched.threads.add(conversationId);
+    this.touch(message);
     if (isWaiting(message)) this.waiting--;
     const conversation = this.conversations.get(conversationId);
     if (conversation === undefined) return;
@@ -200,7 +220,7 @@ export class Books {
 
   private putIn(message: MessageRecord, alias?: string): void {
     const { conversationId, number } = message;
-    this.touched.threads.add(conversationId);
+    this.touch(message);
     if (isWaiting(message)) this.waiting++;
     const conversation = { ...(this.conversations.get(conversationId) ?? blank(conversationId, this.sync.round)) };
     const { row } = conversation;

@@ -216,7 +216,12 @@ class TabStore extends MemoryStore {
     const { sync } = this.values;
     // The rows are gone: they are read again.
     if (sync !== undefined)
-      this.apply([{ set: 'sync', value: { ...freshSync(sync.accountId), waiting: this.tables.messages.size } }]);
+      this.apply([{ set: 'sync', value: { ...freshSync(sync.accountId), waiting: this.countWaiting() } }]);
+  }
+
+  /** What was kept of the messages is with nobody else: waiting, or failed. */
+  private countWaiting(): number {
+    return [...this.tables.messages.values()].filter(({ status }) => status === 'waiting').length;
   }
 
   protected override async keep(): Promise<void> {

@@ -8,6 +8,20 @@ import { pause } from './waiting.js';
 const TRIES = 5;
 const LEARN_MS = 30_000;
 
+export interface Household {
+  /** Keeps the keyring as it is now. */
+  keep(): Promise<void>;
+  /** Takes over what was learned elsewhere on this device. */
+  refresh(): Promise<void>;
+  /** The devices that the server lists. */
+  list(): Promise<{ id: string }[]>;
+  /**
+   * Whether this device clears away what stands in the way of the next epoch. One alone does, the phone: of two at once
+   * the second would take the row of the first away.
+   */
+  clears: boolean;
+}
+
 /** Who has the account's keys, and what is needed to change that. */
 export class Members {
   private readonly waiting = new Set<() => void>();
@@ -15,15 +29,14 @@ export class Members {
   constructor(
     readonly keyring: Keyring,
     private readonly connection: Connection,
-    /** Keeps the keyring as it is now. */
-    private readonly keep: () => Promise<void>,
+    private readonly household: Household,
   ) {}
 
   has(deviceId: string): boolean {
     return this.keyring.members().some((member) => member.deviceId === deviceId);
   }
 
-  /** A row of another member's was learned. */
+  /** A row of another member's was learned, or one that stands in the way. */
   learned(): void {
     for (const resolve of this.waiting) resolve();
     this.waiting.clear();
@@ -31,35 +44,53 @@ export class Members {
 
   /**
    * Begins an epoch without a device, so that it cannot read what is written from then on. Of two members that do so at
-   * once one is first, and the other goes on from there. Resolves when the device is out.
+   * once one is first, and the other goes on from there. Members that the server does not list stay out too. Resolves when
+   * the device is out.
    */
   async shutOut(deviceId: string): Promise<void> {
+    await this.household.refresh();
     for (let attempt = 0; this.has(deviceId); attempt++) {
       if (attempt === TRIES) throw new ClientError('state_exists', 'Other devices begin one epoch after the other');
+      const listed = await this.listed();
       const { epoch } = this.keyring;
-      const rotation = await this.keyring.rotate(deviceId);
+      const rotation = await this.keyring.rotate(deviceId, listed);
       const { key, value } = rotation;
       try {
         await this.connection.deliver('state:put', async () => ({ key, value, ifAbsent: true }));
         rotation.commit();
-        await this.keep();
+        await this.household.keep();
       } catch (error) {
         if (!(error instanceof ClientError) || error.code !== 'state_exists') throw error;
         await this.after(epoch);
+        if (this.isToClear) await this.connection.deliver('state:delete', async () => ({ key })).catch(unlessGone);
       }
     }
     const gone = async () => ({ key: STATE.member(deviceId) });
     await this.connection.deliver('state:delete', gone).catch(unlessGone);
   }
 
-  /** Resolves when an epoch above this one is known here: its row comes with the changes. */
+  /** Whoever is let in while the list is on its way is not in it yet. */
+  private async listed(): Promise<string[]> {
+    const before = new Set(this.keyring.members().map(({ deviceId }) => deviceId));
+    const devices = await this.household.list();
+    await this.household.refresh();
+    const since = this.keyring.members().filter(({ deviceId }) => !before.has(deviceId));
+    return [...devices.map(({ id }) => id), ...since.map(({ deviceId }) => deviceId)];
+  }
+
+  private get isToClear(): boolean {
+    return this.household.clears && this.keyring.isBlocked;
+  }
+
+  /** Resolves when an epoch above this one is known here, or not to be followed: its row comes with the changes. */
   private async after(epoch: number): Promise<void> {
     const late = new AbortController();
     const tooLate = pause(LEARN_MS, late.signal).then(() => late.abort());
-    while (this.keyring.epoch === epoch && !late.signal.aborted)
+    while (this.keyring.epoch === epoch && !this.isToClear && !late.signal.aborted)
       await Promise.race([new Promise<void>((resolve) => this.waiting.add(resolve)), tooLate]);
     late.abort();
-    if (this.keyring.epoch === epoch) throw new ClientError('timeout', 'The epoch of another device did not come');
+    if (this.keyring.epoch === epoch && !this.isToClear)
+      throw new ClientError('timeout', 'The epoch of another device did not come');
   }
 }
 

@@ -2,12 +2,13 @@ import { Books } from './books.js';
 import { isPassing, waitAfter, type Connection } from './connection.js';
 import { epochOf } from './keys/index.js';
 import type { Reader } from './reading.js';
-import type { OutboxRecord, Sealed, Store } from './store.js';
+import { LAST_ID, type OutboxRecord, type Sealed, type Store } from './store.js';
 import { ClientError } from './types.js';
 import { pause } from './waiting.js';
 
 type Wish = OutboxRecord['wish'];
 type Send = Extract<Wish, { kind: 'send' }>;
+type Read = Extract<Wish, { kind: 'read' }>;
 
 const TRIES = 5;
 
@@ -53,10 +54,13 @@ export class Outbox {
   }
 
   /** False when there is no connection to go on with. */
-  private async settle(record: OutboxRecord): Promise<boolean> {
+  private async settle({ id, order }: OutboxRecord): Promise<boolean> {
     for (let attempt = 0; ; attempt++) {
       const reader = this.reader();
       if (reader === undefined || !this.connection.isLive) return false;
+      const record = await this.store.read((tx) => tx.get('outbox', id));
+      // Taken back, or replaced by something later, while it waited for its turn.
+      if (record?.order !== order) return true;
       try {
         await this.tell(record, reader);
         await this.done(record);
@@ -80,7 +84,9 @@ export class Outbox {
       const { phoneNumber, message } = await this.sealed(id, wish, reader);
       await this.connection.request('web:send-message', { phoneNumber, message, tempId: id });
     } else if (wish.kind === 'read') {
-      await this.connection.request('web:mark-read', { conversationId: wish.conversationId });
+      // What came since nobody has seen, and the server would mark it too.
+      if (!(await this.hasNewer(wish)))
+        await this.connection.request('web:mark-read', { conversationId: wish.conversationId });
     } else if (wish.kind === 'delete') {
       await this.connection.request('web:delete-message', { messageId: wish.messageId });
     } else {
@@ -88,6 +94,16 @@ export class Outbox {
       const value = reader.keyring === undefined ? wish.value : await reader.keyring.seal('state', key, wish.value);
       await this.connection.request('state:put', { key, value });
     }
+  }
+
+  private hasNewer({ conversationId, upTo }: Read): Promise<boolean> {
+    return this.store.read(async (tx) => {
+      const after = { timestamp: upTo, id: LAST_ID };
+      const newer = await tx.range({ conversationId, after, limit: Infinity });
+      const row = (await tx.get('conversations', conversationId))?.row;
+      const told = row !== undefined && row.unreadCount > 0 && row.lastMessageTime > upTo;
+      return told || newer.some(({ type, read }) => type === 'received' && !read);
+    });
   }
 
   /** As it was sealed first: a repeat is the same to the byte. But a phone takes no wish of an epoch that is over. */

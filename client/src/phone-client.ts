@@ -9,7 +9,7 @@ import {
   type SnapshotPage,
 } from '@pairline/protocol';
 import { batches, tellParts } from './batches.js';
-import { Connection, type Phase } from './connection.js';
+import { Connection, isPassing, waitAfter, type Phase } from './connection.js';
 import { Emitter } from './emitter.js';
 import { call } from './http.js';
 import { Keyring, readCode, serverPart } from './keys/index.js';
@@ -28,7 +28,7 @@ import {
   type ToldMessage,
   type Wanted,
 } from './types.js';
-import { Turns } from './waiting.js';
+import { pause, Turns } from './waiting.js';
 
 const PAGE = 1000;
 /** How many changes may be read once more after a restart. */
@@ -92,6 +92,8 @@ class Phone implements PhoneClient {
   private savedCursor: number;
   /** Which connection it is: what an older one offered is offered again. */
   private round = 0;
+  /** Between two tries to find out who is still a device. */
+  private rest: AbortController | undefined;
   private closed = false;
 
   constructor(
@@ -110,7 +112,6 @@ class Phone implements PhoneClient {
           this.emitter.emit('read', conversationId);
           ack({ ok: true });
         },
-        'delete:message': ({ messageId }) => this.emitter.emit('deleted', messageId),
         'request:sync': () => this.emitter.emit('syncWanted'),
       },
     });
@@ -134,7 +135,12 @@ class Phone implements PhoneClient {
   // Who this is
 
   private use(keyring: Keyring): void {
-    const members = new Members(keyring, this.connection, () => this.keep());
+    const members = new Members(keyring, this.connection, {
+      keep: () => this.keep(),
+      refresh: async () => undefined,
+      list: () => listDevices(this.options.url, this.me.deviceToken!, keyring),
+      clears: true,
+    });
     this.account = { reader: new Reader(keyring), keyring, members };
     this.becomeKnown();
   }
@@ -175,6 +181,7 @@ class Phone implements PhoneClient {
   }
 
   private enter(phase: Phase): void {
+    this.rest?.abort();
     if (phase.phase === 'live') void this.checkMembers();
     const reason = 'reason' in phase && phase.reason === 'device_revoked' ? { reason: 'removed' } : {};
     const here = phase.phase === 'live';
@@ -243,31 +250,39 @@ class Phone implements PhoneClient {
     for (const { kind, id, op, row } of changes) {
       devices ||= kind === 'device';
       if (kind === 'device' && op === 'delete') void this.checkMembers();
+      // Not from `delete:message`, which is not heard while there is no connection.
+      if (kind === 'message' && op === 'delete') this.emitter.emit('deleted', id);
       if (kind !== 'state' || row === undefined) continue;
-      const result = await keyring.learn(id, row.value);
-      if (result === 'removed') throw new ClientError('removed', 'This phone was removed');
-      learned ||= result === 'learned';
+      // An epoch without the phone proves nothing: when it was removed, the server ends its token.
+      learned ||= (await keyring.learn(id, row.value)) === 'learned';
     }
     this.me = { ...this.me, cursor };
     if (learned || cursor >= this.savedCursor + CURSOR_SAVED_EVERY) await this.keep();
-    if (learned) members.learned();
+    if (learned || keyring.isBlocked) members.learned();
     if (learned || devices) this.emitter.emit('devices');
   }
 
   /** Whoever is not a device any more is not to read what comes from now on. */
   private checkMembers(): Promise<void> {
     return this.checks.take(async () => {
-      const { account, me } = this;
-      if (account === undefined || me.deviceToken === undefined || this.closed) return;
-      // As they were before the list: who joins meanwhile is not in it.
-      const members = account.keyring.members();
-      try {
-        const devices = await listDevices(this.options.url, me.deviceToken, account.keyring);
-        const gone = members.filter((member) => !devices.some(({ id }) => id === member.deviceId));
-        for (const { deviceId } of gone) if (deviceId !== me.deviceId) await account.members.shutOut(deviceId);
-      } catch (error) {
-        // The next connection checks again.
-        if (!(error instanceof ClientError)) this.connection.fail(error);
+      for (let attempt = 0, more = true; more; attempt++) {
+        const { account, me } = this;
+        if (account === undefined || me.deviceToken === undefined || this.closed) return;
+        // As they were before the list: who joins meanwhile is not in it.
+        const members = account.keyring.members();
+        try {
+          const devices = await listDevices(this.options.url, me.deviceToken, account.keyring);
+          const gone = members.filter((member) => !devices.some(({ id }) => id === member.deviceId));
+          for (const { deviceId } of gone) if (deviceId !== me.deviceId) await account.members.shutOut(deviceId);
+          if (gone.length > 0) this.emitter.emit('devices');
+          more = false;
+        } catch (error) {
+          if (!(error instanceof ClientError)) this.connection.fail(error);
+          // The next connection checks again.
+          more = isPassing(error) && this.connection.isLive;
+          this.rest = new AbortController();
+          if (more) await pause(waitAfter(error as ClientError, attempt), this.rest.signal);
+        }
       }
     });
   }
@@ -483,6 +498,7 @@ class Phone implements PhoneClient {
   private async end(): Promise<void> {
     this.closed = true;
     this.takerComes();
+    this.rest?.abort();
     await this.connection.stop();
     await this.pages.over();
     await this.checks.over();

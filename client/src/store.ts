@@ -113,7 +113,7 @@ export interface OutboxRecord {
   order: string;
   wish:
     | { kind: 'send'; number: string; text: string; timestamp: number; conversationId?: string; sealed?: Sealed }
-    | { kind: 'read'; conversationId: string }
+    | { kind: 'read'; conversationId: string; upTo: number }
     | { kind: 'delete'; messageId: string }
     | { kind: 'put'; key: string; value: unknown };
 }
@@ -210,8 +210,8 @@ export interface Store {
 export interface News {
   /** Somebody signed in or out. */
   session?: true;
-  /** Conversations whose messages, draft or flags changed. */
-  conversations?: string[];
+  /** Conversations whose messages, draft or flags changed, and since when: the time of the oldest message that did. */
+  conversations?: [id: string, since: number][];
   /** There is something to send. */
   outbox?: true;
 }

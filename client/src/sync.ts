@@ -93,10 +93,25 @@ export class Sync {
     return this.arrived(changes);
   }
 
-  private async state(tx?: Reading): Promise<SyncState> {
-    const sync = tx ? await tx.value('sync') : await this.store.read((reading) => reading.value('sync'));
+  /** Where the store is, once this tab has the keys that came with what is there: another one may have taken it over. */
+  private async state(): Promise<SyncState> {
+    const { sync, saved } = await this.store.read(async (tx) => ({
+      sync: await this.ours(tx),
+      saved: await tx.value('keyring'),
+    }));
+    if (saved !== undefined && (await this.reader.keyring?.adopt(saved))) this.events.learned();
+    return sync;
+  }
+
+  private async ours(tx: Reading): Promise<SyncState> {
+    const sync = await tx.value('sync');
     if (sync?.accountId !== this.accountId) throw new Behind();
     return sync;
+  }
+
+  /** Learns the keys that another tab has learned. */
+  async refresh(): Promise<void> {
+    await this.state();
   }
 
   private async snapshot(get: Get): Promise<void> {
@@ -127,7 +142,7 @@ export class Sync {
     let touched: Touched | undefined;
     await this.store.write(async (tx) => {
       touched = undefined;
-      const sync = await this.state(tx);
+      const sync = await this.ours(tx);
       const entry = await pageOf(tx, sync);
       if (entry === undefined) return;
       const books = new Books(tx, sync);
@@ -162,6 +177,7 @@ export class Sync {
 
   /** Opens what had no key. */
   async reopen(): Promise<void> {
+    await this.refresh();
     for (let after = '', more = true; more;) {
       const closed = await this.store.read((tx) => tx.faulty('no-key', after, REOPENED));
       more = closed.length === REOPENED;
@@ -204,7 +220,8 @@ export class Sync {
 export async function keepKeys(tx: Writing, keyring: Keyring): Promise<void> {
   const saved = await tx.value('keyring');
   const ours = keyring.save();
-  if (saved === undefined || same(saved, ours)) return;
+  // Another tab has signed in anew: what is here is over.
+  if (saved?.accountId !== ours.accountId || saved.deviceId !== ours.deviceId || same(saved, ours)) return;
   const epochs = Object.keys(saved.epochs).length;
   if (epochs > keyring.epoch) return;
   const others = epochs < keyring.epoch ? [] : saved.members.filter(({ deviceId }) => !ours.members.some((member) => member.deviceId === deviceId)); // prettier-ignore
@@ -214,6 +231,7 @@ export async function keepKeys(tx: Writing, keyring: Keyring): Promise<void> {
 function same(a: SavedKeyring, b: SavedKeyring): boolean {
   return (
     Object.keys(a.epochs).length === Object.keys(b.epochs).length &&
+    a.refused === b.refused &&
     b.members.every(({ deviceId }) => a.members.some((member) => member.deviceId === deviceId))
   );
 }

@@ -21,8 +21,9 @@ export interface State {
   /** How far catching up is: rows received so far. */
   synced?: number;
   /**
-   * Why there is no session, or why the last attempt failed: an error code of the server, `removed` when this device was,
-   * `replaced` when the phone's store is in use elsewhere, `failed` when the store here does not take what comes.
+   * Why there is no session, or why the last attempt failed: an error code of the server, `removed` when this device was or
+   * the others went on without it, `replaced` when the phone's store is in use elsewhere, `failed` when the store here does
+   * not take what comes.
    */
   reason?: string;
   /** Whether what this account says is end-to-end encrypted. */
@@ -111,8 +112,11 @@ export interface ClientEvents {
   state: [state: State];
   /** The list changed: read it again. */
   conversations: [];
-  /** Messages of a conversation changed: read what is shown again. */
-  messages: [conversationId: string];
+  /**
+   * Messages of a conversation changed: read what is shown again. `since`: the time of the oldest that did, ms since 1970;
+   * Infinity when no text did, only whether it was read, or went.
+   */
+  messages: [conversationId: string, since: number];
   devices: [];
   /** A message came in while the client was live: for notifications. */
   incoming: [message: Message, conversation: Conversation];
@@ -157,7 +161,7 @@ export interface WebClient {
   removeDevice(id: string): Promise<void>;
   /** Words to compare with the ones the other device shows; undefined when one of the two has no keys. */
   safetyWords(deviceId: string): Promise<string[] | undefined>;
-  /** Removes this device and everything stored on it. */
+  /** Removes this device and everything stored on it; where nobody is signed in any more, what was left there. */
   signOut(): Promise<void>;
   /** Removes every browser of the account, this one too. */
   signOutEverywhere(): Promise<void>;
@@ -182,7 +186,7 @@ export interface PhoneEvents {
   devices: [];
   /** A browser read a conversation. */
   read: [conversationId: string];
-  /** A browser deleted a message. */
+  /** A message was deleted, now or while there was no connection. */
   deleted: [messageId: string];
   /** A browser would like to have what is new. */
   syncWanted: [];

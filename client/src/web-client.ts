@@ -81,7 +81,7 @@ class Web implements WebClient {
       store,
       this.connection,
       () => this.account?.reader,
-      (thread) => this.touched({ threads: new Set([thread]), list: true, devices: false }),
+      (thread) => this.touched({ threads: new Map([[thread, Infinity]]), list: true, devices: false }),
     );
     this.leave = [store.onNews((news) => this.hear(news)), wakeWithPage(() => this.reconnect())];
   }
@@ -115,10 +115,10 @@ class Web implements WebClient {
   }
 
   async signOut(): Promise<void> {
-    const { session } = this.signedIn();
+    const session = this.account?.session;
     // Whether the server hears of it or not: what is stored here goes.
-    await deleteDevice(this.url, session.token, session.deviceId).catch(() => undefined);
-    await this.forget();
+    if (session !== undefined) await deleteDevice(this.url, session.token, session.deviceId).catch(() => undefined);
+    await this.end(session, (tx) => tx.clear());
   }
 
   async signOutEverywhere(): Promise<void> {
@@ -132,15 +132,17 @@ class Web implements WebClient {
   private async signIn(paired: Paired, { code, device }: Shown, remember: boolean): Promise<void> {
     const { sessionToken: token, accountId, sessionId: deviceId, deviceId: phoneId, keys } = paired;
     let keyring: Keyring | undefined;
-    if (keys !== undefined)
-      try {
+    try {
+      if (keys !== undefined) {
         if (code === undefined || device === undefined) throw new ClientError('no_keys', 'This page cannot encrypt');
         keyring = await Keyring.accept(keys, code, device, { accountId, deviceId });
-      } catch (error) {
-        // A session whose keys do not open is of no use to anybody.
-        await deleteDevice(this.url, token, deviceId).catch(() => undefined);
-        throw error;
-      }
+      } else if ((await this.saved()).keyring?.accountId === accountId)
+        throw new ClientError('no_keys', 'This account is end-to-end encrypted, and the answer came without its keys');
+    } catch (error) {
+      // A session without the keys is of no use to anybody.
+      await deleteDevice(this.url, token, deviceId).catch(() => undefined);
+      throw error;
+    }
     await this.leaveAccount();
     await this.store.remember(remember);
     await this.store.write(async (tx) => {
@@ -160,18 +162,31 @@ class Web implements WebClient {
     await this.load();
   }
 
-  /** Drops everything. */
-  private async forget(reason?: string): Promise<void> {
-    await this.leaveAccount();
-    await this.store.write((tx) => tx.clear());
-    this.store.announce({ session: true });
-    await this.load(reason);
+  /** The session is over; unless this device was removed, what is here stays until somebody of another account signs in. */
+  private async endSession(session: Session | undefined, reason: string): Promise<void> {
+    let removed = reason === 'device_revoked';
+    // An epoch without this device. Anybody may have made that up, so it takes the server's word to drop everything.
+    if (reason === 'removed' && session !== undefined)
+      await deleteDevice(this.url, session.token, session.deviceId).catch((error: unknown) => {
+        removed = asClientError(error).code === 'device_revoked';
+      });
+    await this.end(
+      session,
+      (tx) => (removed ? tx.clear() : tx.set('session', undefined)),
+      removed ? 'removed' : reason,
+    );
   }
 
-  /** The session is over; what is here stays until somebody of another account signs in. */
-  private async endSession(reason: string): Promise<void> {
+  /** Ends a session, unless another tab has begun another one since. */
+  private async end(
+    session: Session | undefined,
+    drop: (tx: Writing) => Promise<void>,
+    reason?: string,
+  ): Promise<void> {
     await this.leaveAccount();
-    await this.store.write((tx) => tx.set('session', undefined));
+    await this.store.write(async (tx) => {
+      if ((await tx.value('session'))?.token === session?.token) await drop(tx);
+    });
     this.store.announce({ session: true });
     await this.load(reason);
   }
@@ -220,10 +235,16 @@ class Web implements WebClient {
 
   private accountOf(session: Session, { keyring: keys }: Pick<Values, 'keyring'>): Account {
     const keyring = keys && Keyring.load(keys);
-    const keep = () => this.store.write((tx) => keepKeys(tx, keyring!));
-    const members = keyring && new Members(keyring, this.connection, keep);
+    const members =
+      keyring &&
+      new Members(keyring, this.connection, {
+        keep: () => this.store.write((tx) => keepKeys(tx, keyring)),
+        refresh: () => sync.refresh(),
+        list: () => listDevices(this.url, session.token, keyring),
+        clears: false,
+      });
     const reader = new Reader(keyring);
-    const sync = new Sync(this.store, reader, session.accountId, {
+    const sync: Sync = new Sync(this.store, reader, session.accountId, {
       touched: (touched) => this.touched(touched),
       progress: (rows) => this.progress(rows),
       learned: () => {
@@ -244,12 +265,7 @@ class Web implements WebClient {
   /** What came while there was no connection; answers what to connect with. */
   private async catchUp(signal: AbortSignal): Promise<{ token: string; after: number }> {
     await this.pages.over();
-    const { session } = this.signedIn();
-    // Another tab may have learned more keys than this one.
-    const saved = await this.saved();
-    const epochs = Object.keys(saved.keyring?.epochs ?? {}).length;
-    if (epochs > (this.signedIn().members?.keyring.epoch ?? 0)) this.account = this.accountOf(session, saved);
-    const { sync } = this.signedIn();
+    const { session, sync } = this.signedIn();
     await sync.reopen();
     const cursor = await sync.catchUp((path) => call(this.url, path, { token: session.token, signal }));
     this.stream = { cursor, broken: false };
@@ -283,9 +299,7 @@ class Web implements WebClient {
 
   private enter(phase: Phase): void {
     if (phase.phase === 'signed-out') {
-      const { reason } = phase;
-      const removed = reason === 'device_revoked' || reason === 'removed';
-      return this.background(removed ? this.forget('removed') : this.endSession(reason));
+      return this.background(this.endSession(this.account?.session, phase.reason));
     }
     this.show({ retryAt: undefined, reason: undefined, synced: undefined, ...phase });
     if (phase.phase === 'live') this.outbox.kick();
@@ -296,11 +310,12 @@ class Web implements WebClient {
     this.show({ phase: 'syncing', synced: (this.state.synced ?? 0) + rows });
   }
 
-  private touched({ threads, list, devices }: Touched): void {
+  private touched({ threads, list, devices, outbox }: Touched): void {
     const conversations = [...threads];
     if (list || conversations.length > 0) this.store.announce({ conversations });
     this.tell(conversations, list);
     if (devices) this.emitter.emit('devices');
+    if (outbox) this.outbox.kick();
   }
 
   /** What another tab did. */
@@ -310,8 +325,8 @@ class Web implements WebClient {
     if (outbox) this.outbox.kick();
   }
 
-  private tell(conversations: string[], list: boolean): void {
-    for (const id of conversations) this.emitter.emit('messages', id);
+  private tell(conversations: [id: string, since: number][], list: boolean): void {
+    for (const [id, since] of conversations) this.emitter.emit('messages', id, since);
     if (list) this.emitter.emit('conversations');
     this.background(this.saved().then(({ sync }) => this.show({ waiting: sync?.waiting ?? 0 })));
   }
@@ -367,7 +382,16 @@ class Web implements WebClient {
 
   // What people do. It is kept, and shown, at once; the server hears of it when there is a connection.
 
-  async send(to: { conversationId: string } | { number: string }, text: string): Promise<Message> {
+  send(to: { conversationId: string } | { number: string }, text: string): Promise<Message> {
+    return this.enterSending(to, text, async () => undefined);
+  }
+
+  /** `before`: what else belongs into the same transaction. */
+  private async enterSending(
+    to: { conversationId: string } | { number: string },
+    text: string,
+    before: (books: Books, tx: Writing) => Promise<void>,
+  ): Promise<Message> {
     const { reader } = this.signedIn();
     if (text === '') throw new ClientError('bad_request', 'There is nothing to send');
     if (reader.keyring === undefined && (await this.saved()).sync?.sealed)
@@ -384,6 +408,7 @@ class Web implements WebClient {
     const sealed = await seal(id, content, reader);
     const alias = isProvisional(conversation.id) ? { alias: sealed.phoneNumber } : {};
     await this.change(async (books, tx) => {
+      await before(books, tx);
       const message = { id, conversationId: conversation.id, number, text, timestamp, ...alias };
       await books.enterMessages([
         { ...message, phoneNumber: sealed.phoneNumber, type: 'sent', status: 'waiting', read: true },
@@ -394,60 +419,60 @@ class Web implements WebClient {
   }
 
   async retry(messageId: string): Promise<Message> {
-    const message = await this.message(messageId);
-    if (message?.status !== 'failed') throw new ClientError('message_not_found', 'No such message has failed');
+    const message = failed(await this.message(messageId));
     const { conversationId, number, text } = message;
     const known = (await this.conversation(conversationId))?.number === number;
-    const again = await this.send(known ? { conversationId } : { number }, text);
-    await this.deleteMessage(messageId);
-    return again;
+    return this.enterSending(known ? { conversationId } : { number }, text, async (books, tx) => {
+      // Somebody may have asked for the same in the meantime.
+      failed(await tx.get('messages', messageId));
+      await remove(books, tx, messageId);
+    });
   }
 
   deleteMessage(messageId: string): Promise<void> {
-    return this.change(async (books, tx) => {
-      await books.removeMessages([messageId]);
-      await tx.delete('outbox', [messageId]);
-      await tx.put('outbox', [wished(deletionOf(messageId), { kind: 'delete', messageId })]);
-    });
+    return this.change((books, tx) => remove(books, tx, messageId));
   }
 
   async markRead(conversationId: string): Promise<void> {
     this.signedIn();
-    const conversation = await this.store.read((tx) => views.find(tx, conversationId));
-    const { row, unread = 0, last } = conversation ?? {};
-    if (row === undefined || row.unreadCount + unread === 0) return;
-    const readUpTo = Math.max(row.lastMessageTime, row.readUpTo, last?.timestamp ?? 0);
+    const { row: known, unread = 0 } = (await this.store.read((tx) => views.find(tx, conversationId))) ?? {};
+    if (known === undefined || known.unreadCount + unread === 0) return;
     await this.change(async (books, tx) => {
-      await books.edit(row.id, (old) => ({
-        ...old,
-        row: { ...row, unreadCount: 0, countedUpTo: readUpTo, readUpTo },
-        unread: 0,
-      }));
-      books.touched.threads.add(row.id);
-      await tx.put('outbox', [wished(`read ${row.id}`, { kind: 'read', conversationId: row.id })]);
+      const conversation = await views.find(tx, conversationId);
+      if (conversation?.row === undefined) return;
+      const { id, row } = conversation;
+      const upTo = Math.max(row.readUpTo, timeOf(conversation));
+      const read = { ...row, unreadCount: 0, countedUpTo: upTo, readUpTo: upTo };
+      await books.edit(id, (old) => ({ ...old, row: read, unread: 0 }));
+      books.touched.threads.set(id, Infinity);
+      await tx.put('outbox', [wished(`read ${id}`, { kind: 'read', conversationId: id, upTo })]);
     });
   }
 
   setFlags(conversationId: string, flags: { pinned?: boolean; archived?: boolean }): Promise<void> {
     const { members } = this.signedIn();
-    const key = STATE.flags(conversationId);
     return this.change(async (books, tx) => {
+      const id = (await views.find(tx, conversationId))?.id ?? conversationId;
+      const key = STATE.flags(id);
       const old = (await tx.get('states', key))?.value as Partial<FlagsValue> | undefined;
       const version = Math.max(Date.now(), (old?.version ?? 0) + 1);
       const value: FlagsValue = { ...old, ...flags, version };
       const { round } = (await tx.value('sync'))!;
       await tx.put('states', [{ id: key, value, round, ...(members && { version: { epoch: members.keyring.epoch, version } }) }]); // prettier-ignore
-      await tx.put('outbox', [wished(key, { kind: 'put', key, value })]);
+      // The name that this device gave has the number in it. The flags go when there is one of the server's.
+      if (!id.startsWith(OWN)) await tx.put('outbox', [wished(key, { kind: 'put', key, value })]);
       books.touched.list = true;
     });
   }
 
   async saveDraft(conversationId: string, text: string): Promise<void> {
     this.signedIn();
-    await this.store.write((tx) =>
-      text === '' ? tx.delete('drafts', [conversationId]) : tx.put('drafts', [{ id: conversationId, text }]),
-    );
-    this.touched({ threads: new Set(), list: true, devices: false });
+    await this.store.write(async (tx) => {
+      // It may have got another name while this was written.
+      const id = (await views.find(tx, conversationId))?.id ?? conversationId;
+      await (text === '' ? tx.delete('drafts', [id]) : tx.put('drafts', [{ id, text }]));
+    });
+    this.touched({ threads: new Map(), list: true, devices: false });
   }
 
   /** The conversation to write in; one of this device's own for a number that has none. */
@@ -517,6 +542,18 @@ class Web implements WebClient {
     await this.leaveAccount();
     await this.store.close();
   }
+}
+
+/** The message, if it has failed. */
+function failed<Failed extends { status?: Message['status'] }>(message: Failed | undefined): Failed {
+  if (message?.status !== 'failed') throw new ClientError('message_not_found', 'No such message has failed');
+  return message;
+}
+
+async function remove(books: Books, tx: Writing, messageId: string): Promise<void> {
+  await books.removeMessages([messageId]);
+  await tx.delete('outbox', [messageId]);
+  await tx.put('outbox', [wished(deletionOf(messageId), { kind: 'delete', messageId })]);
 }
 
 function wished(id: string, wish: OutboxRecord['wish']): OutboxRecord {

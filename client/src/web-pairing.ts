@@ -3,12 +3,14 @@ import { asClientError, isPassing, waitAfter } from './connection.js';
 import { Emitter } from './emitter.js';
 import { call } from './http.js';
 import { newCode, newDevice, type DeviceKeys, type NewCode } from './keys/index.js';
-import type { Pairing, PairingState } from './types.js';
+import { ClientError, type Pairing, type PairingState } from './types.js';
 import { pause } from './waiting.js';
 
 /** A code is renewed this long before it expires, or after three quarters of its time. */
 const RENEWED_BEFORE_MS = 60_000;
 const MARGIN_MS = 30_000;
+/** What the server says of a code that is over; the next one may be answered. */
+const OVER = new Set(['pairing_timeout', 'pairing_used', 'pairing_unknown']);
 
 /** What the answer to a shown code is opened with; neither is there where the page cannot encrypt. */
 export interface Shown {
@@ -75,6 +77,7 @@ export class WebPairing implements Pairing {
     const answered = new AbortController();
     const over = AbortSignal.any([answered.signal, this.stopping.signal]);
     let answer: { paired: Paired; offer: Offer } | undefined;
+    let refusal: Error | undefined;
     try {
       while (!over.aborted) {
         const offer = await this.offer(over);
@@ -82,17 +85,24 @@ export class WebPairing implements Pairing {
         this.show({ step: 'waiting', code: offer.text, link: offer.link });
         const renewal = new AbortController();
         // Somebody may be about to scan a code that has just been renewed: it is waited for until it expires.
-        void this.wait(offer, over).then((paired) => {
-          if (paired === undefined) return renewal.abort();
-          answer ??= { paired, offer };
-          answered.abort();
-        });
+        void this.wait(offer, over).then(
+          (paired) => {
+            if (paired === undefined) return renewal.abort();
+            answer ??= { paired, offer };
+            answered.abort();
+          },
+          (error: Error) => {
+            refusal ??= error;
+            answered.abort();
+          },
+        );
         const life = Math.max(offer.expiresIn - RENEWED_BEFORE_MS, 0.75 * offer.expiresIn);
         await pause(life, AbortSignal.any([over, renewal.signal]));
       }
     } finally {
       answered.abort();
     }
+    if (answer === undefined && refusal !== undefined) throw refusal;
     return answer;
   }
 
@@ -120,7 +130,7 @@ export class WebPairing implements Pairing {
     return undefined;
   }
 
-  /** Undefined when the code is good for nothing any more. */
+  /** Undefined when the code is good for nothing any more; rejects when the next one would fare no better. */
   private async wait({ token, expiresIn }: Offer, over: AbortSignal): Promise<Paired | undefined> {
     const body = { token, deviceName: this.deviceName };
     const until = performance.now() + expiresIn;
@@ -129,7 +139,8 @@ export class WebPairing implements Pairing {
         const request = { body, signal: over, timeout: expiresIn + MARGIN_MS };
         return (await call<{ data: Paired }>(this.url, '/api/auth/wait-pairing', request)).data;
       } catch (error) {
-        if (!isPassing(error)) return undefined;
+        if (error instanceof ClientError && OVER.has(error.code)) return undefined;
+        if (!isPassing(error)) throw error;
         await pause(waitAfter(error, attempt), over);
       }
     return undefined;

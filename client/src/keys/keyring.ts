@@ -30,6 +30,8 @@ export interface SavedKeyring {
   epochs: Record<string, string>;
   /** The devices of the current epoch, this one too. */
   members: MemberValue[];
+  /** An epoch whose row was refused, while it is the next one. */
+  refused?: number;
 }
 
 /**
@@ -60,6 +62,7 @@ export class Keyring {
   /** From 1 without a gap; the last is the current one. */
   readonly #epochs = new Map<number, EpochKey>();
   #members = new Map<string, string>();
+  #refused: number | undefined;
   #learning: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -88,7 +91,9 @@ export class Keyring {
     if (!epochs || !members || !keyBytes(device.privateKey) || !keyBytes(device.publicKey)) {
       throw new ClientError('no_keys', 'The keys that were kept on this device are damaged. Pair it again.');
     }
-    return new Keyring(accountId, deviceId, device, epochs, members);
+    const keyring = new Keyring(accountId, deviceId, device, epochs, members);
+    keyring.#refused = saved.refused;
+    return keyring;
   }
 
   /**
@@ -124,12 +129,18 @@ export class Keyring {
       device: this.#device,
       epochs: this.#epochTexts(),
       members: this.members(),
+      ...(this.isBlocked ? { refused: this.#refused! } : {}),
     };
   }
 
   /** The current epoch, from 1. */
   get epoch(): number {
     return this.#current.epoch;
+  }
+
+  /** Whether what stands in the row of the next epoch is nothing that this device can follow. */
+  get isBlocked(): boolean {
+    return this.#refused === this.epoch + 1;
   }
 
   /** This device as a member. */
@@ -196,18 +207,36 @@ export class Keyring {
   }
 
   /**
+   * Takes over what this same device has saved elsewhere, in another tab: epochs and members that are not known here.
+   * Answers whether there were any.
+   */
+  adopt(saved: SavedKeyring): Promise<boolean> {
+    return this.#inTurn(() => {
+      const epochs = readEpochs(saved.epochs);
+      const members = readMembers(saved.members);
+      if (saved.accountId !== this.accountId || saved.deviceId !== this.deviceId || !epochs || !members) return false;
+      const further = epochs.slice(this.epoch);
+      for (const key of further) this.#epochs.set(key.epoch, key);
+      if (further.length > 0) this.#members = new Map(members.map(({ deviceId, key }) => [deviceId, key]));
+      else if (epochs.length < this.epoch) return false;
+      const joined = members.filter((member) => !this.#members.has(member.deviceId) && this.admit(member));
+      return further.length + joined.length > 0;
+    });
+  }
+
+  /**
    * Takes a row of kind `state`. Rows of members and epochs that other members made add to the keyring; give them in the
    * order of their change numbers, from the account's first on. Calls are worked off one by one.
    */
   learn(key: string, value: unknown): Promise<Learned> {
-    const learned = this.#learning.then(() => {
-      if (key.startsWith(EPOCH_ROW)) return this.#learnEpoch(key, value);
+    return this.#inTurn(async () => {
       if (key.startsWith(MEMBER_ROW)) return this.#learnMember(key, value);
-      return 'ignored';
+      if (!key.startsWith(EPOCH_ROW)) return 'ignored';
+      const learned = await this.#learnEpoch(key, value);
+      if ((learned === 'refused' || learned === 'removed') && key === STATE.epoch(this.epoch + 1))
+        this.#refused = this.epoch + 1;
+      return learned;
     });
-    // Whoever gave the row is told; the next row does not care.
-    this.#learning = learned.catch(() => undefined);
-    return learned;
   }
 
   /**
@@ -247,6 +276,13 @@ export class Keyring {
     const key = this.#members.get(deviceId);
     if (key === undefined || deviceId === this.deviceId) return undefined;
     return safetyWords(this.accountId, this.#device.publicKey, key);
+  }
+
+  /** Whoever asked is told what came of it; the next one does not care. */
+  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    const turn = this.#learning.then(work);
+    this.#learning = turn.catch(() => undefined);
+    return turn;
   }
 
   get #current(): EpochKey {

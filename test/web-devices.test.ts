@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { phoneAt, told } from './support/client-ends.js';
-import { cleanUp } from './support/database.js';
+import { cleanUp, query } from './support/database.js';
 import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, openSettings, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
 
 // Who is in an account, and who is out of it.
@@ -74,6 +74,23 @@ const REFUSED = /status of 401/;
     await write(page, 'It is gone');
     await bubble(page, 'It is gone').getByText('Waiting for the phone').waitFor();
     await soon(async () => expect(page.context()).toHaveProperty('sent.frames', expect.arrayContaining([expect.stringMatching(/web:send-message.*pl1\.2\./)]))); // prettier-ignore
+  });
+
+  test('what a session that ran out has left can be removed from the page', async () => {
+    const server = await serverWithPage();
+    const phone = await phoneAt(server.url);
+    const page = await openLinked(chromium, server, phone, { expected: [REFUSED] });
+    await phone.putConversations([BEA]);
+    await phone.putMessages([told('Left behind')]);
+    await inList(page, 'Left behind').waitFor();
+    await query(server.database.url, `UPDATE devices SET expires_at = now() - interval '1 s' WHERE kind = 'browser'`);
+    await page.reload();
+    await page.getByRole('alert').getByText('The session of this browser has ended').waitFor();
+    expect(await stored(page)).toContain('Left behind');
+    await page.getByRole('button', { name: 'Remove what is stored here' }).click();
+    await page.getByRole('alert').waitFor({ state: 'detached' });
+    expect(await stored(page)).not.toMatch(/Left behind|Bea|epochs/);
+    await shownLink(page);
   });
 
   test('a device is renamed, and every browser calls it so', async () => {

@@ -62,6 +62,7 @@ export const de: Words = {
       authentication_failed: 'Der Server kennt diesen Browser nicht mehr. Verknüpfe ihn neu, um weiterzumachen.',
     },
     gone: 'Dieser Browser ist abgemeldet. Verknüpfe ihn neu, um weiterzumachen.',
+    clear: 'Entfernen, was hier gespeichert ist',
   },
 
   state: {

@@ -62,6 +62,7 @@ export const en = {
       authentication_failed: 'The server does not know this browser any more. Link it again to go on.',
     } as Record<string, string>,
     gone: 'This browser is signed out. Link it again to go on.',
+    clear: 'Remove what is stored here',
   },
 
   state: {

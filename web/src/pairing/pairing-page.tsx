@@ -11,6 +11,7 @@ import './pairing.css';
 
 /** Links this browser to a phone. `reason`: why it is signed out, when it was linked before. */
 export default function PairingPage({ reason, onShown }: { reason: string | undefined; onShown: () => void }) {
+  const client = useClient();
   const words = useWords();
   const route = useRoute();
   const rememberId = useId();
@@ -29,9 +30,13 @@ export default function PairingPage({ reason, onShown }: { reason: string | unde
         <span>Pairline</span>
       </header>
       {reason && (
-        <p className="banner banner-warning" role="alert">
-          {words.pairing.goneWhy[reason] ?? words.pairing.gone}
-        </p>
+        <div className="banner banner-warning">
+          <p role="alert">{words.pairing.goneWhy[reason] ?? words.pairing.gone}</p>
+          {/* What was stored may still be here, for who links this browser again: or for nobody. */}
+          <button type="button" className="link-button" onClick={() => void client.signOut()}>
+            {words.pairing.clear}
+          </button>
+        </div>
       )}
       {route.page === 'pair' && <p className="banner banner-warning">{words.pairing.approveHere}</p>}
       <div className="pairing-card">

@@ -32,7 +32,7 @@ describe('docs/protocol.md', () => {
 
   test('has every event that the server sends', () => {
     const delivery = readdirSync('src/delivery').map((file) => read(join('src/delivery', file))).join('\n'); // prettier-ignore
-    const calls = /(?:emit|encode|encodeText|toBrowsers|toEveryBrowser|toPhones)\(\s*(?:account, |account\.id, )?(?:here \? )?'([\w:-]+)'(?: : '([\w:-]+)')?/g; // prettier-ignore
+    const calls = /(?:emit|ask|encode|encodeText|toBrowsers|toEveryBrowser|toPhones)\(\s*(?:account, |account\.id, )?(?:here \? )?'([\w:-]+)'(?: : '([\w:-]+)')?/g; // prettier-ignore
     const events = new Set([...delivery.matchAll(calls)].flatMap(([, one, other]) => [one, other ?? one]));
     for (const event of ['messages:sync', 'send:message', 'mobile:disconnected', 'changes', 'error'])
       expect([...events]).toContain(event); // the search above still finds them

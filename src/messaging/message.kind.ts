@@ -153,8 +153,20 @@ export class MessageKind implements Kind, OnModuleInit {
   }
 }
 
-/** An item's number: the account's row was counted on and locked by this transaction. */
-const SEQ = '(SELECT a.seq FROM accounts a WHERE a.id = i.account_id) - i.later';
+/** The numbers of the batch's accounts, looked up once: their rows were counted on and locked by this transaction. */
+const SEQS = `(SELECT array_agg(a.seq ORDER BY u.place) FROM unnest($1::uuid[]) WITH ORDINALITY u(id, place) LEFT JOIN accounts a USING (id))`;
+/** An item's number, where `account` is the place of its account among them. */
+const SEQ = `${SEQS}[i.account] - i.later`;
+
+/** The accounts of these items, and the place of each item's among them, from 1 on. */
+function accountsOf(items: Numbered[]): { accounts: string[]; places: number[] } {
+  const seen = new Map<string, number>();
+  const places = items.map(({ mutation: { account } }) => {
+    if (!seen.has(account.id)) seen.set(account.id, seen.size + 1);
+    return seen.get(account.id)!;
+  });
+  return { accounts: [...seen.keys()], places };
+}
 
 type InsertedColumns = [account: string, seq: string];
 
@@ -165,19 +177,20 @@ function insertion(items: WholeItem[]): QueryConfig {
   const sizes = of((item) => item.mutation.row.sealed.length);
   let end = 0;
   const starts = sizes.map((size) => (end += size) - size + 1);
+  const { accounts, places } = accountsOf(items);
   return {
     name: 'message-insert',
     text: `INSERT INTO messages (account_id, id, seq, at, conversation_id, type, status, read, timestamp, origin, valid_until, content)
-           SELECT i.account_id, i.id, ${SEQ}, i.at, i.conversation_id, i.type, i.status, i.read, i.timestamp, i.origin, i.valid_until,
+           SELECT ($1::uuid[])[i.account], i.id, ${SEQ}, i.at, i.conversation_id, i.type, i.status, i.read, i.timestamp, i.origin, i.valid_until,
                   substring($12::bytea FROM i.start FOR i.size)
-           FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::message_type[], $7::message_status[],
+           FROM unnest($15::int[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::message_type[], $7::message_status[],
                        $8::boolean[], $9::bigint[], $10::text[], $11::bigint[], $13::int[], $14::int[])
-             AS i(account_id, id, later, at, conversation_id, type, status, read, timestamp, origin, valid_until, start, size)
+             AS i(account, id, later, at, conversation_id, type, status, read, timestamp, origin, valid_until, start, size)
            -- A message is written once: the same id again is a retry or a re-sync, and goes the way of a patch.
            ON CONFLICT (account_id, id) DO NOTHING
            RETURNING account_id, seq`,
     values: [
-      of((i) => i.mutation.account.id),
+      accounts,
       of((i) => i.mutation.id),
       of((i) => i.later),
       of((i) => i.mutation.at),
@@ -191,6 +204,7 @@ function insertion(items: WholeItem[]): QueryConfig {
       Buffer.concat(of((i) => i.mutation.row.sealed)),
       starts,
       sizes,
+      places,
     ],
     rowMode: 'array',
   } as QueryConfig;
@@ -212,20 +226,22 @@ function isReport(item: Numbered): item is ReportItem {
 /** Moves statuses forward where they move (`movesForward` in SQL), and answers those rows. */
 function forwarding(items: ReportItem[]): QueryConfig {
   const of = <T>(field: (item: ReportItem) => T) => items.map(field);
+  const { accounts, places } = accountsOf(items);
   return {
     name: 'message-forward',
     text: `UPDATE messages m SET seq = ${SEQ}, at = i.at, status = i.status
-           FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::message_status[]) AS i(account_id, id, later, at, status)
-           WHERE m.account_id = i.account_id AND m.id = i.id AND NOT m.deleted
+           FROM unnest($6::int[], $2::text[], $3::int[], $4::bigint[], $5::message_status[]) AS i(account, id, later, at, status)
+           WHERE m.account_id = ($1::uuid[])[i.account] AND m.id = i.id AND NOT m.deleted
              AND (m.status IS NULL OR m.status < CASE i.status WHEN 'failed' THEN 'delivered' WHEN 'cancelled' THEN 'sent' ELSE i.status END)
            RETURNING m.account_id, m.seq, m.conversation_id, m.type, m.read, m.timestamp, m.phone_message_id, m.origin,
              m.valid_until, m.content`,
     values: [
-      of((i) => i.mutation.account.id),
+      accounts,
       of((i) => i.mutation.id),
       of((i) => i.later),
       of((i) => i.mutation.at),
       of((i) => i.mutation.row.status),
+      places,
     ],
   };
 }

@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { phoneAt, told } from './support/client-ends.js';
-import { cleanUp, query } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, openSettings, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
+import { query } from './support/database.js';
+import { bubble, inChromium, inList, openConversation, openLinked, openSettings, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
 
 // Who is in an account, and who is out of it.
 
@@ -10,15 +10,7 @@ const BEA = { id: 't1', number: '+4915112345678', name: 'Bea' };
 /** A session that has ended is refused; browsers say so on their console. */
 const REFUSED = /status of 401/;
 
-(hasChromium ? describe : describe.skip)('devices in a browser', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('devices in a browser', (chromium) => {
   const device = (page: Page, name: string | RegExp) => page.getByRole('listitem').filter({ hasText: name });
 
   /** Two browsers of an account that has a text of Bea's. */

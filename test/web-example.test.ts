@@ -1,20 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { phoneAt, told } from './support/client-ends.js';
-import { cleanUp, temporaryFolder } from './support/database.js';
-import { Chromium, hasChromium, serverWithPage } from './support/page.js';
+import { temporaryFolder } from './support/database.js';
+import { inChromium, serverWithPage } from './support/page.js';
 
-(hasChromium ? describe : describe.skip)('the example of a page', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('the example of a page', (chromium) => {
   test('pairs by its link, and lists what comes in', async () => {
     const outDir = temporaryFolder();
     const vite = ['node_modules/vite/bin/vite.js', 'build', 'client/examples', '--outDir', outDir, '--emptyOutDir'];

@@ -1,9 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { ToldConversation, ToldMessage } from '@pairline/client';
 import type { Page } from 'playwright-core';
 import { phoneAt } from './support/client-ends.js';
-import { cleanUp } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, serverWithPage, soon, status } from './support/page.js'; // prettier-ignore
+import { bubble, inChromium, inList, openConversation, openLinked, serverWithPage, soon, status } from './support/page.js'; // prettier-ignore
 
 // An account of many years: 100,000 messages.
 
@@ -30,15 +29,7 @@ function* history(): Generator<ToldMessage> {
   }
 }
 
-(hasChromium ? describe : describe.skip)('a browser with 100,000 messages', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('a browser with 100,000 messages', (chromium) => {
   const bubbles = (page: Page) => page.locator('[data-message]').count();
   const scroller = (page: Page) => page.getByRole('region', { name: 'Messages' });
 

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { PhoneClient, ToldMessage } from '@pairline/client';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { inPhase, phoneAt } from './support/client-ends.js';
-import { cleanUp } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, linked, openConversation, openLinked, openSettings, picture, serverWithPage, shownLink, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
+import { bubble, inChromium, inList, linked, openConversation, openLinked, openSettings, picture, serverWithPage, shownLink, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
 
 // What the page is like for people: those who see it, those who hear it, those who have no mouse.
 
@@ -46,15 +45,7 @@ async function tellSome(phone: PhoneClient): Promise<void> {
   await phone.putContacts(people.flatMap(({ name, number }) => (name ? [{ name, numbers: [number] }] : [])));
 }
 
-(hasChromium ? describe : describe.skip)('the page', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('the page', (chromium) => {
   async function lively(options: OpenOptions = {}): Promise<{ url: string; phone: PhoneClient; page: Page }> {
     const server = await serverWithPage();
     const phone = await phoneAt(server.url);

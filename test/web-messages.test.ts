@@ -1,25 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { memoryStore, openPhone, type PhoneClient, type Wanted } from '@pairline/client';
 import type { Page } from 'playwright-core';
 import { phone as existingPhone } from './support/clients.js';
 import { inPhase, phoneAt, told } from './support/client-ends.js';
-import { cleanUp, later } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, serverWithPage, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
+import { later } from './support/database.js';
+import { bubble, inChromium, inList, openConversation, openLinked, serverWithPage, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
 
 // Reading and writing, as a person does it in a browser.
 
 const BEA = { id: 't1', number: '+4915112345678', name: 'Bea' };
 
-(hasChromium ? describe : describe.skip)('conversations in a browser', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('conversations in a browser', (chromium) => {
   /** A phone that has a text of Bea's, and a browser that it let in. */
   async function talk(options: OpenOptions = {}): Promise<{ url: string; phone: PhoneClient; page: Page }> {
     const server = await serverWithPage();

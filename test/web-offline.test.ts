@@ -1,22 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { phoneAt, told } from './support/client-ends.js';
-import { cleanUp } from './support/database.js';
-import { bubble, Chromium, hasChromium, inList, openConversation, openLinked, serverWithPage, status, write } from './support/page.js'; // prettier-ignore
+import { bubble, inChromium, inList, openConversation, openLinked, serverWithPage, status, write } from './support/page.js'; // prettier-ignore
 
 // Without a network: the page opens, shows what it has, and keeps what is written.
 
 /** What a browser itself says of requests without a network. */
 const NO_NETWORK = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection to/;
 
-(hasChromium ? describe : describe.skip)('a browser without a network', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('a browser without a network', (chromium) => {
   test('opens from what it has, and what is written there goes once there is a network again', async () => {
     const server = await serverWithPage();
     const phone = await phoneAt(server.url);

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { readCode } from '@pairline/client';
 import { phoneAt, told } from './support/client-ends.js';
-import { cleanUp, later, temporaryFolder } from './support/database.js';
-import { bubble, Chromium, decode, decodeWithZbar, hasChromium, inList, linked, openConversation, openLinked, openSettings, photograph, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
+import { later, temporaryFolder } from './support/database.js';
+import { bubble, decode, decodeWithZbar, inChromium, inList, linked, openConversation, openLinked, openSettings, photograph, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
 import { isInstalled } from './support/programs.js';
 import { runTypeScript } from './support/spawn.js';
 
@@ -15,15 +15,7 @@ const hasZbar = isInstalled('zbarimg', {
   get: 'apt-get install zbar-tools',
 });
 
-(hasChromium ? describe : describe.skip)('pairing in a browser', () => {
-  let chromium: Chromium;
-  beforeAll(async () => void (chromium = await Chromium.start()));
-  afterAll(() => chromium?.stop());
-  afterEach(async () => {
-    await cleanUp();
-    expect(chromium.takeFaults()).toEqual([]);
-  });
-
+inChromium('pairing in a browser', (chromium) => {
   test('a phone that reads the code off the screen lets the browser in, without a reload', async () => {
     const server = await serverWithPage();
     const phone = await phoneAt(server.url);

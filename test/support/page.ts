@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
 import jsQR from 'jsqr';
 import pg from 'pg';
-import { jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest } from '@jest/globals';
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 // eslint-disable-next-line @typescript-eslint/ban-ts-comment
 // @ts-ignore -- plain JavaScript, without types
 import { buildWhenNeeded, parts } from '../../scripts/parts.mjs';
-import { later } from './database.js';
+import { cleanUp, later } from './database.js';
 import { isInstalled } from './programs.js';
 import { TestServer, type ServerOptions } from './server.js';
 
@@ -22,7 +22,7 @@ const PATIENCE_MS = 15_000;
 // A test is many such steps, and browsers are slow on a busy machine.
 jest.setTimeout(120_000);
 
-export const hasChromium = isInstalled('chromium', {
+const hasChromium = isInstalled('chromium', {
   leavesOut: 'the tests of the web client in a browser',
   get: 'apt-get install chromium',
 });
@@ -63,16 +63,33 @@ export interface Sent {
   frames: string[];
 }
 
+/**
+ * Tests of pages, in a Chromium of their own; left out where there is none. After each of them everything is stopped, and no
+ * page may have done what none may ever do.
+ */
+export function inChromium(name: string, tests: (chromium: Chromium) => void): void {
+  (hasChromium ? describe : describe.skip)(name, () => {
+    const chromium = new Chromium();
+    beforeAll(() => chromium.start());
+    afterAll(() => chromium.stop());
+    afterEach(async () => {
+      await cleanUp();
+      expect(chromium.takeFaults()).toEqual([]);
+    });
+    tests(chromium);
+  });
+}
+
 /** A chromium for a test file. Each test has contexts of its own, which are browsers to the server. */
 export class Chromium {
   /** What no page may ever do: talk to another host, be stopped by its policy, fail. */
   readonly faults: string[] = [];
 
-  private constructor(readonly browser: Browser) {}
+  private browser: Browser | undefined;
 
-  static async start(): Promise<Chromium> {
+  async start(): Promise<void> {
     const executablePath = process.env.PATH!.split(delimiter).map((folder) => join(folder, 'chromium')).find(isExecutable); // prettier-ignore
-    const browser = await chromium.launch({
+    this.browser = await chromium.launch({
       executablePath,
       args: [
         '--no-sandbox',
@@ -84,12 +101,11 @@ export class Chromium {
         '--disable-sync',
       ],
     });
-    return new Chromium(browser);
   }
 
   /** Another browser, as it is when somebody first opens the page. */
   async context(server: { url: string }, { expected = [], ...options }: OpenOptions = {}): Promise<WatchedContext> {
-    const context = await this.browser.newContext({
+    const context = await this.browser!.newContext({
       baseURL: server.url,
       locale: 'en-GB',
       timezoneId: 'Europe/Berlin',
@@ -141,8 +157,8 @@ export class Chromium {
     return this.faults.splice(0);
   }
 
-  stop(): Promise<void> {
-    return this.browser.close();
+  async stop(): Promise<void> {
+    await this.browser?.close();
   }
 }
 

@@ -3,14 +3,16 @@
 const rows = [
   ['database'],
   ['changes'],
+  ['mail'],
   ['sessions'],
+  ['accounts'],
   ['pairing', 'messaging', 'sync', 'files'],
   ['delivery', 'outbound', 'phones', 'ops', 'web'],
 ];
 // The packages beside the server, each with those it may import.
 const packages = [['protocol'], ['client', 'protocol'], ['web', 'client', 'protocol'], ['phone', 'client', 'protocol']];
 // Files right in src/: these wire everything; all others (env, errors, metrics) are the ground that every room stands on.
-const app = '^src/(app\\.[^/]+|main|rotate-key)\\.ts$';
+const app = '^src/(app\\.[^/]+|main|rotate-key|studio)\\.ts$';
 const room = (names) => `^src/(${names.join('|')})/`;
 
 const oneWay = rows.flatMap((row, level) =>

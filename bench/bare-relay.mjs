@@ -29,6 +29,14 @@ io.on('connection', (socket) => {
     });
     socket.emit('authenticated', { success: true, deviceId, deviceToken: deviceId });
   });
+  // Wire.md, section B: what one device tells reaches all of its account.
+  const { token } = socket.handshake.auth;
+  if (token !== undefined) void socket.join(`account:${token}`);
+  socket.on('session-update', ({ sessionKey, state }, ack) => {
+    const told = { sessionKey, state, deviceId: socket.id, timestamp: Date.now() };
+    io.to(`account:${token}`).emit('session-updated', told);
+    ack?.({ ok: true });
+  });
   socket.on('web:authenticate', ({ sessionToken: deviceId }) => {
     void socket.join(`web:${deviceId}`);
     socket.on('web:send-message', (body, ack) => {

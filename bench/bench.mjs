@@ -65,8 +65,8 @@ export class Bench {
   }
 
   /** A load client of its own process. */
-  load() {
-    return this.#keep(new Worker('./load-client.mjs'));
+  load(file = './load-client.mjs') {
+    return this.#keep(new Worker(file));
   }
 
   /** @param {string} database */

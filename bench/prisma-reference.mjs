@@ -98,7 +98,7 @@ async function accountKey(accountId) {
   const { dataKey: wrapped } = await prisma.account.findUniqueOrThrow({ where: { id: accountId } });
   const encryptionKey = Buffer.from(process.env.ENCRYPTION_KEY, 'base64');
   const { dataKeyId, dataKey } = unwrapDataKey([encryptionKey], accountId, Buffer.from(wrapped));
-  return new AccountKey(accountId, dataKeyId, dataKey);
+  return new AccountKey(accountId, dataKeyId, dataKey, { realm: 'default', database: undefined });
 }
 
 process.on(

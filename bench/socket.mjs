@@ -139,10 +139,10 @@ export class RawSocket {
 
   /**
    * Connects to the main namespace.
-   * @param {{ port: number, host?: string, auth?: object, timeoutMs?: number }} options
+   * @param {{ port: number, host?: string, auth?: object, query?: Record<string, string>, timeoutMs?: number }} options
    * @returns {Promise<RawSocket>}
    */
-  static open({ port, host = '127.0.0.1', auth, timeoutMs = 30_000 }) {
+  static open({ port, host = '127.0.0.1', auth, query = {}, timeoutMs = 30_000 }) {
     return new Promise((resolve, reject) => {
       const tcp = connect({ port, host, noDelay: true });
       const socket = new RawSocket(tcp, auth);
@@ -153,8 +153,9 @@ export class RawSocket {
       };
       tcp.on('connect', () => {
         const key = randomBytes(16).toString('base64');
+        const params = new URLSearchParams({ EIO: '4', transport: 'websocket', ...query });
         tcp.write(
-          `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: Upgrade\r\n` +
+          `GET /socket.io/?${params} HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: Upgrade\r\n` +
             `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
         );
       });

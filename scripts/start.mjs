@@ -1,6 +1,7 @@
 // npm start                builds when something changed, then serves
 // npm run dev (--watch)    rebuilds and restarts on every change
 // npm run rotate-key       builds when something changed, then re-wraps the account keys
+// npm run studio           builds when something changed, then opens Prisma Studio
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, watchFile } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,13 +11,14 @@ import { buildWhenNeeded, findTool, parts } from './parts.mjs';
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'));
 if (existsSync('.env')) process.loadEnvFile('.env'); // What the environment already says wins.
 
-const rotating = process.argv.includes('--rotate-key');
-const entry = rotating ? 'dist/rotate-key.js' : 'dist/main.js';
+const tool = ['rotate-key', 'studio'].find((name) => process.argv.includes(`--${name}`));
+const entry = `dist/${tool ?? 'main'}.js`;
 
 if (process.argv.includes('--watch')) watch();
 else {
-  for (const part of rotating ? [parts.server] : [parts.server, parts.web]) {
-    const problem = buildWhenNeeded(part);
+  for (const part of tool === undefined ? [parts.server, parts.web] : [parts.server]) {
+    // What --url prints is read by other programs.
+    const problem = buildWhenNeeded(part, { quiet: process.argv.includes('--url') });
     if (problem !== undefined) stop(problem);
   }
   // In this same process, so that Ctrl-C and SIGTERM reach the server itself.

@@ -1,12 +1,15 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AccountsModule } from './accounts/accounts.module.js';
 import { AddressOf } from './address.js';
 import { ChangesModule } from './changes/changes.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { ENV, type BootEnv } from './env.js';
+import { FilesModule } from './files/files.module.js';
 import { HttpErrors } from './app.filter.js';
 import { LOG, type Log } from './log.js';
+import { MailModule } from './mail/mail.module.js';
 import { Metrics } from './metrics.js';
 import { OpsModule } from './ops/ops.module.js';
 import { SessionsModule } from './sessions/sessions.module.js';
@@ -17,7 +20,16 @@ export class AppModule {
   static of(env: BootEnv, log: Log): DynamicModule {
     return {
       module: AppModule,
-      imports: [DatabaseModule, ChangesModule, SessionsModule, DeliveryModule, OpsModule],
+      imports: [
+        DatabaseModule,
+        ChangesModule,
+        MailModule,
+        SessionsModule,
+        AccountsModule,
+        FilesModule,
+        DeliveryModule,
+        OpsModule,
+      ],
       providers: [
         { provide: ENV, useValue: env },
         { provide: LOG, useValue: log },

@@ -1,5 +1,5 @@
 import { ValidationPipe, type ArgumentMetadata, type ValidationError } from '@nestjs/common';
-import { isTooDeep } from './delivery/check.js';
+import { isTooDeep } from './depth.js';
 import { relayError } from './errors.js';
 
 /** Bodies, queries and parameters as the DTOs that handlers ask for; what does not fit is refused. */

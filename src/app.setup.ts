@@ -1,16 +1,32 @@
+import type { IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { Request } from 'express';
 import helmet from 'helmet';
 import { pinoHttp } from 'pino-http';
+import { serveDocs } from './app.docs.js';
 import { nameBodyError } from './app.filter.js';
 import { AppModule } from './app.module.js';
 import { Dtos } from './app.pipe.js';
 import { RelayIoAdapter } from './delivery/io.adapter.js';
 import type { BootEnv } from './env.js';
 import { nestLogger, requestLogging, type Log } from './log.js';
-import { VERSION } from './version.js';
 import { WEB_FOLDER, webClient } from './web/web-client.js';
+
+/** What pages of other origins (CORS_ORIGIN) may read of a reply. */
+const OWN_HEADERS = ['Pairing-Token', 'Retry-After', 'X-Request-Id'];
+const FILE_HEADERS = [
+  ...[
+    'Location',
+    'Tus-Resumable',
+    'Tus-Version',
+    'Upload-Offset',
+    'Upload-Length',
+    'Upload-Metadata',
+    'Upload-Expires',
+  ],
+  ...['Accept-Ranges', 'Content-Disposition', 'Content-Range', 'ETag'],
+];
 
 /** The whole server, not listening yet: the same for `main` and for tests. */
 export async function createApp(env: BootEnv, log: Log, webFolder = WEB_FOLDER): Promise<NestExpressApplication> {
@@ -24,7 +40,7 @@ export async function createApp(env: BootEnv, log: Log, webFolder = WEB_FOLDER):
   app.disable('x-powered-by');
   // Replies are of the moment: hashing each for a tag that nobody sends back costs more than making it.
   app.disable('etag');
-  app.useBodyParser('json', { limit: env.limits.maxBodyBytes });
+  app.useBodyParser('json', { limit: env.limits.maxBodyBytes, type: isJson });
   app.use(nameBodyError);
   app.use(
     helmet({
@@ -33,38 +49,16 @@ export async function createApp(env: BootEnv, log: Log, webFolder = WEB_FOLDER):
       strictTransportSecurity: env.publicUrl?.startsWith('https:') ?? false,
     }),
   );
-  app.enableCors({ origin: env.corsOrigin, exposedHeaders: ['Pairing-Token', 'Retry-After', 'X-Request-Id'] });
+  app.enableCors({ origin: env.corsOrigin, exposedHeaders: [...OWN_HEADERS, ...FILE_HEADERS] });
   app.use(webClient(webFolder));
   app.useGlobalPipes(new Dtos());
   app.useWebSocketAdapter(new RelayIoAdapter(app, env));
-  serveDocs(app);
+  serveDocs(app, env);
   return app;
 }
 
-const ERROR_SCHEMA = {
-  type: 'object',
-  required: ['success', 'code', 'message', 'error', 'requestId'],
-  properties: {
-    success: { type: 'boolean', enum: [false] },
-    code: { type: 'string', description: 'Stable, snake_case; see docs/protocol.md' },
-    message: { type: 'string', description: 'The same in a sentence' },
-    error: { type: 'string', description: 'The same as `message`' },
-    requestId: { type: 'string' },
-    retryAfter: { type: 'number', description: 'Seconds after which trying again makes sense' },
-  },
-};
-
-function serveDocs(app: NestExpressApplication): void {
-  const config = new DocumentBuilder()
-    .setTitle('Pairline')
-    .setDescription('The REST side. Events over Socket.IO are described in docs/protocol.md.')
-    .setVersion(VERSION)
-    .setLicense('MIT', 'https://opensource.org/license/mit')
-    .addGlobalResponse({ status: 'default', description: 'Every error', schema: ERROR_SCHEMA })
-    .addBearerAuth({ type: 'http', description: 'A session token of a browser, or the device token of a phone' })
-    .build();
-  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, config), {
-    jsonDocumentUrl: 'docs/json',
-    customSiteTitle: 'Pairline',
-  });
+/** But for pushes of table sync (wire.md, section C): they may be large, and are read once it is known whose they are. */
+function isJson(request: IncomingMessage): boolean {
+  const { path, headers } = request as Request;
+  return !/^\/push\//i.test(path) && /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '');
 }

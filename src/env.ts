@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import proxyaddr from 'proxy-addr';
 
 /** Every setting, parsed once. The only reader of `process.env`; `.env.example` has a line for each. */
@@ -23,8 +24,6 @@ export interface Env {
   migrateOnStart: boolean;
   pairingTtlMs: number;
   sessionTtlMs: number;
-  registration: 'open' | 'invite' | 'closed';
-  inviteToken?: string;
   allowTokenlessPhones: boolean;
   /** Express `trust proxy`: false, a number of hops, or a list of addresses. */
   trustProxy: boolean | number | string;
@@ -32,8 +31,34 @@ export interface Env {
   messageTtlMs: number;
   /** How long tombstones stay readable. */
   tombstoneTtlMs: number;
+  /** `default` first: what is not asked for by realm is there. */
+  realms: RealmSettings[];
+  /** Unset: development prints codes on the console, production offers none. */
+  smtpUrl?: string;
+  mailFrom?: string;
+  argon2: { memoryKib: number; passes: number; lanes: number };
+  otpTtlMs: number;
+  /** How long an access token is good that comes with a refresh token. */
+  accessTtlMs: number;
+  /** How long an account's events are kept. */
+  eventTtlMs: number;
+  /** How long an upload may take. */
+  fileUploadTtlMs: number;
   limits: Limits;
 }
+
+/** People and their rows that nobody of another realm sees. */
+export interface RealmSettings {
+  slug: string;
+  /** For people: the sender of its mails. */
+  name: string;
+  registration: 'open' | 'invite' | 'closed';
+  inviteToken?: string;
+  /** Unset means the server's own. */
+  databaseUrl?: string;
+}
+
+export const DEFAULT_REALM = 'default';
 
 /** 0 turns a rate off. */
 export interface Limits {
@@ -41,8 +66,22 @@ export interface Limits {
   qrCodesPerMinute: number;
   wrongTokensPerMinute: number;
   sendsPerMinute: number;
-  /** Keys with a value that an account may have. */
+  /** Wrong passwords, codes and refresh tokens: of one account from one address, and from one address in all. */
+  wrongSignInsPerQuarterHour: number;
+  wrongSignInsPerMinute: number;
+  /** Codes sent to one email. */
+  codesPerHour: number;
+  /** Events that are passed on and not kept, of one device. */
+  signalsPerSecond: number;
+  apiKeys: number;
+  /** Keys with a value that an account may have, and their bytes. */
   stateKeys: number;
+  stateBytes: number;
+  /** Bytes of one file, and of all of an account. */
+  fileBytes: number;
+  filesBytes: number;
+  /** Body of a table push. */
+  maxPushBytes: number;
   maxUnauthenticatedPerAddress: number;
   unauthenticatedMs: number;
   maxUnauthenticatedBytes: number;
@@ -134,6 +173,13 @@ export function parseEnv(source: Source): Env {
   if (registration === 'invite' && (inviteToken === undefined || inviteToken.length < 8))
     problems.push('INVITE_TOKEN must be set to at least 8 characters when REGISTRATION=invite.');
 
+  const smtpUrl = url('SMTP_URL', ['smtp:', 'smtps:']);
+  const mailFrom = text('MAIL_FROM');
+  if (smtpUrl !== undefined && mailFrom === undefined)
+    problems.push('MAIL_FROM must be set when SMTP_URL is: the address that mails come from.');
+  if (mailFrom !== undefined && !/^[^\s@<>"]+@[^\s@<>"]+$/.test(mailFrom))
+    problems.push(`MAIL_FROM must be an address like pairline@example.org, not "${mailFrom}".`);
+
   const env: Env = {
     production,
     host: text('HOST') ?? '0.0.0.0',
@@ -150,18 +196,40 @@ export function parseEnv(source: Source): Env {
     migrateOnStart: flag('MIGRATE_ON_START', true),
     pairingTtlMs: integer('PAIRING_TTL_SECONDS', 300, 1, 3600) * 1000,
     sessionTtlMs: integer('SESSION_TTL_DAYS', 30, 1, 3650) * 86_400_000,
-    registration,
-    inviteToken,
     allowTokenlessPhones: flag('ALLOW_TOKENLESS_PHONES', false),
     trustProxy: parseTrustProxy(text('TRUST_PROXY'), problems),
     messageTtlMs: integer('MESSAGE_TTL_HOURS', 24, 1, 8760) * 3_600_000,
     tombstoneTtlMs: integer('TOMBSTONE_TTL_DAYS', 90, 1, 3650) * 86_400_000,
+    realms: [
+      { slug: DEFAULT_REALM, name: 'Pairline', registration, inviteToken },
+      ...parseRealms(text('REALMS'), problems),
+    ],
+    smtpUrl,
+    mailFrom,
+    argon2: {
+      memoryKib: integer('ARGON2_MEMORY_KIB', 19_456, 8, 4_194_304),
+      passes: integer('ARGON2_PASSES', 2, 1, 100),
+      lanes: integer('ARGON2_LANES', 1, 1, 64),
+    },
+    otpTtlMs: integer('OTP_EXPIRATION_MINUTES', 15, 1, 1440) * 60_000,
+    accessTtlMs: integer('ACCESS_TOKEN_MINUTES', 60, 1, 43_200) * 60_000,
+    eventTtlMs: integer('EVENT_TTL_DAYS', 365, 1, 3650) * 86_400_000,
+    fileUploadTtlMs: integer('FILE_UPLOAD_TTL_HOURS', 24, 1, 8760) * 3_600_000,
     limits: {
       registrationsPerHour: integer('LIMIT_REGISTRATIONS_PER_HOUR', 600, 0, 1e9),
       qrCodesPerMinute: integer('LIMIT_QR_CODES_PER_MINUTE', 120, 0, 1e9),
       wrongTokensPerMinute: integer('LIMIT_WRONG_TOKENS_PER_MINUTE', 20, 0, 1e9),
       sendsPerMinute: integer('LIMIT_SENDS_PER_MINUTE', 1200, 0, 1e9),
+      wrongSignInsPerQuarterHour: integer('LIMIT_WRONG_SIGN_INS_PER_QUARTER_HOUR', 10, 0, 1e9),
+      wrongSignInsPerMinute: integer('LIMIT_WRONG_SIGN_INS_PER_MINUTE', 30, 0, 1e9),
+      codesPerHour: integer('LIMIT_CODES_PER_HOUR', 10, 0, 1e9),
+      signalsPerSecond: integer('LIMIT_SIGNALS_PER_SECOND', 200, 0, 1e9),
+      apiKeys: integer('LIMIT_API_KEYS', 100, 0, 1e6),
       stateKeys: integer('LIMIT_STATE_KEYS', 10_000, 1, 1e9),
+      stateBytes: integer('LIMIT_STATE_BYTES', 16_777_216, 1024, 1e10),
+      fileBytes: integer('LIMIT_FILE_BYTES', 2_147_483_648, 1, 1e15),
+      filesBytes: integer('LIMIT_FILES_BYTES', 10_737_418_240, 1, 1e15),
+      maxPushBytes: integer('MAX_PUSH_BYTES', 16_777_216, 1024, 1e9),
       maxUnauthenticatedPerAddress: integer('MAX_UNAUTHENTICATED_PER_ADDRESS', 100, 1, 1e6),
       unauthenticatedMs: integer('UNAUTHENTICATED_SECONDS', 60, 1, 3600) * 1000,
       maxUnauthenticatedBytes: integer('MAX_UNAUTHENTICATED_BYTES', 65_536, 1024, 1e9),
@@ -177,6 +245,8 @@ export function parseEnv(source: Source): Env {
   };
   if (env.limits.maxQueuedRows < 2 * env.limits.maxBatch)
     problems.push('MAX_QUEUED_ROWS must be at least twice MAX_BATCH: a whole batch has to fit while another waits.');
+  if (env.argon2.memoryKib < 8 * env.argon2.lanes)
+    problems.push('ARGON2_MEMORY_KIB must be at least 8 times ARGON2_LANES: argon2 takes no less.');
   if (problems.length > 0) throw new EnvError(problems);
   return env;
 }
@@ -191,6 +261,66 @@ function parseOrigins(value: string | undefined, problems: string[]): string[] |
       `CORS_ORIGIN must be * or a comma-separated list of origins like https://example.org, not "${wrong}".`,
     );
   return origins;
+}
+
+interface RealmText {
+  slug?: unknown;
+  name?: unknown;
+  registration?: unknown;
+  inviteToken?: unknown;
+  databaseUrl?: unknown;
+}
+
+/** A JSON list, or the path of a file that holds one. */
+function parseRealms(value: string | undefined, problems: string[]): RealmSettings[] {
+  if (value === undefined) return [];
+  let list: unknown;
+  try {
+    list = JSON.parse(/^\s*[[{]/.test(value) ? value : readFileSync(value, 'utf8'));
+  } catch (error) {
+    const why = error instanceof SyntaxError ? 'is not valid JSON' : `cannot be read (${(error as Error).message})`;
+    problems.push(`REALMS must be a JSON list of realms, or the path of a file with one: it ${why}.`);
+    return [];
+  }
+  if (!Array.isArray(list)) {
+    problems.push('REALMS must be a JSON list of realms, or the path of a file with one.');
+    return [];
+  }
+  const slugs = new Set([DEFAULT_REALM]);
+  return list.flatMap((item: RealmText, i) => {
+    const wrong = wrongInRealm(item, slugs);
+    if (wrong !== undefined) {
+      problems.push(`REALMS: the realm at place ${i + 1} ${wrong}.`);
+      return [];
+    }
+    const { slug, name = slug, registration = 'open', inviteToken, databaseUrl } = item as Partial<RealmSettings>;
+    slugs.add(slug!);
+    return [{ slug: slug!, name: name!, registration, inviteToken, databaseUrl }];
+  });
+}
+
+const REALM_FIELDS = ['slug', 'name', 'registration', 'inviteToken', 'databaseUrl'];
+
+function wrongInRealm(realm: unknown, slugs: Set<string>): string | undefined {
+  if (typeof realm !== 'object' || realm === null) return 'must be an object';
+  const unknown = Object.keys(realm).find((key) => !REALM_FIELDS.includes(key));
+  if (unknown !== undefined) return `has "${unknown}", which is not one of ${REALM_FIELDS.join(', ')}`;
+  const { slug, name, registration, inviteToken, databaseUrl } = realm as RealmText;
+  if (typeof slug !== 'string' || !/^[a-z0-9][a-z0-9-]{0,62}$/.test(slug))
+    return 'must have a slug of lower-case letters, digits and hyphens';
+  if (slugs.has(slug)) return `has the slug "${slug}", which another realm has`;
+  if (name !== undefined && (typeof name !== 'string' || !/^[^\p{Cc}"<>]{1,100}$/u.test(name)))
+    return 'must have a name of 1 to 100 characters without quotes or angle brackets';
+  if (registration !== undefined && !['open', 'invite', 'closed'].includes(registration as string))
+    return 'must have registration open, invite or closed';
+  if (registration === 'invite' && (typeof inviteToken !== 'string' || inviteToken.length < 8))
+    return 'must have an inviteToken of at least 8 characters';
+  if (
+    databaseUrl !== undefined &&
+    (typeof databaseUrl !== 'string' || !URL.canParse(databaseUrl) || !/^postgres(ql)?:/.test(databaseUrl))
+  )
+    return 'must have a databaseUrl that begins with postgres:// or postgresql://';
+  return undefined;
 }
 
 function isGuessable(secret: string): boolean {

@@ -25,9 +25,27 @@ const catalogue = {
   device_not_registered: [401, 'Device not registered'],
   device_token_required: [401, 'Authentication failed'],
   already_authenticated: [409, 'This connection belongs to another device'],
-  registration_closed: [403, 'This server does not take new phones'],
-  invite_required: [403, 'This server takes new phones by invitation only'],
+  registration_closed: [403, 'This server takes nobody new'],
+  invite_required: [403, 'This server takes new phones and people by invitation only'],
   wrong_role: [403, 'This kind of device cannot do that'],
+  scope_missing: [403, 'This API key may not do that'],
+  token_expired: [403, 'Invalid or expired token'],
+  token_missing: [401, 'Authentication token required'],
+  invalid_token: [401, 'Invalid or expired token'],
+  refresh_refused: [403, 'Invalid or expired refresh token'],
+  realm_unknown: [404, 'Realm not found'],
+
+  // Accounts
+  wrong_credentials: [401, 'Wrong username or password'],
+  sign_in_refused: [403, 'Wrong username or password'],
+  wrong_code: [400, 'Wrong or expired code'],
+  code_refused: [403, 'Wrong or expired code'],
+  email_taken: [409, 'The email is already registered'],
+  name_taken: [409, 'The name is already taken'],
+  email_unknown: [400, 'email is not registered'],
+  mail_unavailable: [503, 'This server sends no mails'],
+  accounts_unjoinable: [409, 'These two accounts cannot be joined'],
+  keys_full: [409, 'This account has too many API keys'],
 
   // Pairing
   token_required: [400, 'Token is required'],
@@ -46,7 +64,22 @@ const catalogue = {
 
   // Shared state
   state_exists: [409, 'This key has a value already'],
-  state_full: [409, 'This account has too many keys'],
+  state_full: [409, 'This account shares too much'],
+
+  // Files
+  tus_version: [412, 'The header Tus-Resumable must be 1.0.0'],
+  wrong_offset: [409, 'The upload goes on at another offset'],
+  upload_expired: [410, 'The upload was not completed in time'],
+  upload_locked: [423, 'Another request writes to this upload'],
+  checksum_mismatch: [460, 'The bytes do not fit their checksum'],
+  file_too_large: [413, 'The file is too large'],
+  files_full: [413, 'This account has no room for the file'],
+  range_unsatisfiable: [416, 'The file has no such range'],
+  extension_unsupported: [501, 'This server does not support this part of tus'],
+  storage_full: [507, 'The server has no room left'],
+
+  // Table sync and delta sync
+  row_invalid: [400, 'A row cannot be stored'],
 
   // Reading changes
   cursor_expired: [410, 'The cursor is too old: start over from a snapshot'],

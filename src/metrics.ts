@@ -25,7 +25,18 @@ export class Metrics {
     'what',
   ]);
   readonly pairings = this.counter('pairline_pairings_total', 'Pairings by outcome', ['outcome']);
+  readonly passwordHashes = this.counter(
+    'pairline_password_hashes_total',
+    'Passwords hashed, to keep or to compare',
+    [],
+  );
   readonly errors = this.counter('pairline_errors_total', 'Errors told to clients, by code', ['code']);
+
+  /** How many sockets and streams are open, of any kind. */
+  async connections(): Promise<number> {
+    const { values } = await this.sockets.get();
+    return values.reduce((sum, { value }) => sum + value, 0);
+  }
 
   /** Process figures (CPU, memory, event loop); off in tests, where many servers share a process. */
   collectProcess(): void {

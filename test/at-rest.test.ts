@@ -1,24 +1,31 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { AccountKey } from '../src/changes/account-key.js';
+import { AccountKey, type Home } from '../src/changes/account-key.js';
 import { unwrapDataKey, wrapDataKey } from '../src/changes/account-keys.js';
 import { startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
 import { migrate } from '../src/database/migrations.js';
 import { createLog } from '../src/log.js';
 import { browser, call, Client, follower, generateQr, message, pair, phone, waitPairing } from './support/clients.js';
 import { cleanUp, later, listeningLog, query, temporaryFolder } from './support/database.js';
+import { basic } from './support/parties.js';
 import { TestServer } from './support/server.js';
+import { MailServer } from './support/smtp.js';
+import { change } from './support/table-client.js';
 
 const ENCRYPTION_KEY = randomBytes(32);
 
 let dataDir: string;
 let url: string;
 let server: TestServer;
+let mails: MailServer;
 const logged: string[] = [];
 /** What nobody but its owners may read: its name → the text. Letters for texts and names, digits for numbers. */
 const secrets = new Map<string, string>();
+
+/** Six digits are found by chance in any bytes: these are looked for as words. */
+const codes: string[] = [];
 
 function secret(name: string): string {
   const letters = [...randomBytes(20)].map((byte) => String.fromCharCode((byte & 32) + 65 + (byte % 26))).join('');
@@ -45,9 +52,21 @@ beforeAll(async () => {
   await migrate({ url, log });
   const database = { url, drop: async () => undefined };
   const traced = createLog({ logLevel: 'trace' }, { write: (line: string) => void logged.push(line) });
-  server = await TestServer.start({ database, log: traced, encryptionKey: ENCRYPTION_KEY });
+  mails = await MailServer.start();
+  later(() => mails.stop());
+  server = await TestServer.start({
+    database,
+    log: traced,
+    encryptionKey: ENCRYPTION_KEY,
+    argon2: { memoryKib: 8, passes: 1, lanes: 1 },
+    smtpUrl: mails.url(),
+    mailFrom: 'pairline@example.org',
+    // So that the requests come from an address that can be looked for.
+    trustProxy: true,
+  });
   later(() => server.stop());
   await useEverything();
+  await signInEverywhere();
 }, 60_000);
 afterAll(cleanUp);
 
@@ -142,6 +161,142 @@ async function useEverything(): Promise<void> {
   await call(at, `/api/devices/${other.id}`, { token, method: 'DELETE' });
 }
 
+/** The doors of wire.md, sections B, C and D, and an account in its owner's hands. */
+async function signInEverywhere(): Promise<void> {
+  const at = server.url;
+  const from = { 'X-Forwarded-For': keep('address', '2001:db8:1f2e:3d4c:5b6a:7988:9796:a5b4') };
+  const ask = async (path: string, { headers, ...init }: NonNullable<Parameters<typeof call>[2]>, isTaken: boolean) => {
+    const reply = await call(at, path, { headers: { ...from, ...(headers as object) }, ...init });
+    expect([path, reply.status < 300, reply.body]).toEqual([path, isTaken, reply.body]);
+    return reply;
+  };
+  const send = (path: string, init: NonNullable<Parameters<typeof call>[2]>) => ask(path, init, true);
+  const refused = (path: string, init: NonNullable<Parameters<typeof call>[2]>) => ask(path, init, false);
+  const email = `${secret('email').toLowerCase()}@example.org`;
+  const [password, clientId] = [secret('password'), randomUUID()];
+  const device = { name: secret('device name'), type: secret('device type'), os: secret('device metadata') };
+
+  const code = async (path: string, to: string, token?: string) => {
+    const before = mails.mails.filter((mail) => mail.to.includes(to)).length;
+    await send(path, { token, body: { email: to } });
+    const sent = await mails.codeFor(to, before + 1);
+    codes.push(sent);
+    return sent;
+  };
+
+  // B
+  const registered = await send('/api/auth/register', { body: { email, password, deviceInfo: device } });
+  const token = keep('token of a registration', registered.body.token as string);
+  keep('token of a registration, its signature', token.split('.')[2]!);
+  await refused('/api/auth/login', { body: { email, password: secret('wrong password') } });
+  await refused('/api/auth/login', {
+    body: { pseudo: secret('unknown name'), password: secret('password of nobody') },
+  });
+  await refused('/api/auth/register', { body: { email, password: secret('password of an impostor') } });
+  await send('/api/auth/register', { body: { pseudo: secret('name'), public_key: secret('public key'), password: secret('second password') } }); // prettier-ignore
+  const live = new Client(at, {
+    auth: { token },
+    query: { deviceInfo: JSON.stringify({ name: secret('live device'), viewport: secret('live metadata') }) },
+  });
+  later(() => live.close());
+  const { deviceId } = await live.next('session-restored');
+  await live.send('session-update', { sessionKey: 'live-at-rest', state: { text: secret('live state') } });
+  await live.send('session-update', { sessionKey: 'live-at-rest', state: [secret('live state, later')] });
+  await live.send('realtime-event', { type: secret('type of an event'), payload: secret('event') });
+  await live.send('device-message', { targetDeviceId: deviceId, message: secret('device message') });
+  await live.send('device-message', { targetDeviceId: 'nobody', message: secret('message to nobody') });
+  const bad = new Client(at, { auth: { token }, query: { deviceInfo: `{"name":"${secret('broken device')}` } });
+  later(() => bad.close());
+  await bad.next('connect_error');
+
+  // D
+  const unknown = `${secret('email of a code').toLowerCase()}@example.org`;
+  const otp = await code('/api/auth/request-otp', unknown);
+  await refused('/api/auth/verify-otp', { body: { email: unknown, otp: '000000' } });
+  await send('/api/auth/verify-otp', {
+    body: { email: unknown, otp, deviceInfo: { name: secret('device of a code') } },
+  });
+  await code('/api/auth/request-otp', unknown);
+  const key = async (name: string) => (await send('/api/keys', { token, body: { name: secret(name) } })).body;
+  const { apiKey } = await key('key name');
+  keep('API key', apiKey as string);
+  const revoked = await key('name of a revoked key');
+  keep('revoked API key', revoked.apiKey as string);
+  await send(`/api/keys/${revoked.id}`, { token, method: 'DELETE' });
+  const row = (id: string, fields: object) => ({ id, updated_at: Date.now(), is_deleted: 0, ...fields });
+  const sync = (conversations: object[], messages: object[], how = send) =>
+    how('/api/sync', { token: apiKey as string, body: { client_changes: { conversations, messages } } });
+  const note = (id: string, text: string) => row(id, { conversation_id: 'c-delta', content: secret(text) });
+  await sync([row('c-delta', { name: secret('delta name') })], [note('d1', 'delta text'), note('d-gone', 'delta text that is deleted')]); // prettier-ignore
+  await sync([row('c-delta', { name: secret('delta name, later') })], [note('d1', 'delta text, later'), row('d-gone', { is_deleted: 1 })]); // prettier-ignore
+  await sync([], [note('d2', 'delta text beside a bad one'), { id: secret('id of a refused row'), content: secret('refused delta text') }], refused); // prettier-ignore
+
+  // C
+  const person = { email, password, clientId, name: secret('display name'), language: 'de' };
+  await send('/register/default', { body: { ...person, clientDescription: JSON.stringify({ name: secret('client name'), os: secret('client description') }) } }); // prettier-ignore
+  const table = { ...person, email: `${secret('email of table sync').toLowerCase()}@example.org`, password: secret('password:of table sync') }; // prettier-ignore
+  await send('/register/default', { body: { ...table, clientDescription: JSON.stringify({ name: secret('another client name') }) } }); // prettier-ignore
+  await refused('/login/default', { body: { clientId }, headers: basic(table.email, secret('wrong Basic password')) });
+  const signIn = async (name: string, by = table.password) => {
+    const { body } = await send('/login/default', { body: { clientId }, headers: basic(table.email, by) });
+    keep(`${name} refresh token`, body.refresh_token as string);
+    return { access: keep(`${name} access token`, body.access_token as string), refresh: body.refresh_token as string };
+  };
+  const first = await signIn('first');
+  const next = await send('/login/default/refreshToken', { body: { refreshToken: first.refresh } });
+  keep('next refresh token', next.body.refresh_token as string);
+  await refused('/login/default/refreshToken', { body: { refreshToken: first.refresh } });
+  await refused('/login/default/refreshToken', { body: { refreshToken: secret('wrong refresh token') } });
+  const { access } = await signIn('second');
+  const guids = [randomUUID(), randomUUID(), randomUUID()] as const;
+  const push = (changes: object[], how = send) => how('/push/default', { token: access, body: { lastSync: 0, changes } }); // prettier-ignore
+  await push([change(guids[0], 1, { text: secret('record') }), change(guids[1], 1, secret('record that is deleted'))]);
+  await push([change(guids[0], 2, { [secret('column')]: secret('record, later') }), change(guids[1], 2)]);
+  await push([change(secret('guid of a refused row'), 1, { text: secret('refused record') })], refused);
+  await refused('/push/default', { token: access, body: { changes: [change(guids[2], 3, secret('record of another client'))], clientId: secret('another client') } }); // prettier-ignore
+  await send('/pull/default', {
+    token: access,
+    body: { lastSync: 0, isPartial: 1, changes: [change(guids[2], 3, 1)] },
+  });
+  await send('/pull/default', { token: access, body: { lastSync: 0, changes: [] } });
+  await send('/pull/default', {
+    token: access,
+    body: { lastSync: 0, isPartial: 1, changes: [change(guids[2], 3, 1)] },
+  });
+  const pin = await code('/password/default/forgotten', table.email);
+  await refused('/password/default/change', { body: { email: table.email, pin: '000000', password: secret('refused new password') } }); // prettier-ignore
+  await send('/password/default/change', { body: { email: table.email, pin, newPassword: secret('password by PIN') } });
+  await signIn('third', secrets.get('password by PIN'));
+  await code('/password/default/forgotten', table.email);
+
+  // In its owner's hands
+  const own = { token, method: 'PUT' };
+  await send('/api/account/name', { ...own, body: { name: secret('name to sign in by'), currentPassword: password } });
+  const second = `${secret('second email').toLowerCase()}@example.org`;
+  const confirmation = await code('/api/account/email', second, token);
+  await send('/api/account/email/confirm', { token, body: { email: second, code: confirmation, currentPassword: password } }); // prettier-ignore
+  const { body: changed } = await send('/api/account/password', { ...own, body: { password: secret('new password'), currentPassword: password } }); // prettier-ignore
+  const now = keep('token of a new password', changed.token as string);
+  for (const path of ['/api/account', '/api/account/events', '/api/account/export', '/api/session', '/api/keys'])
+    expect((await send(path, { token: now })).status).toBe(200);
+  const somebody = async (name: string) => {
+    const body = { pseudo: secret(`name of ${name}`), password: secret(`password of ${name}`) };
+    const { token: theirs } = (await send('/api/auth/register', { body })).body;
+    const rows = { conversations: [row(`c-${name}`, { name: secret(`conversation of ${name}`) })], messages: [] };
+    await send('/api/sync', { token: theirs, body: { client_changes: rows } });
+    return { token: keep(`token of ${name}`, theirs as string), password: body.password };
+  };
+  const one = await somebody('one who joins');
+  const other = await phone(at);
+  await other.send('mobile:messages', { messages: [message({ id: 'joined', body: secret('text of who is joined') })] });
+  other.close();
+  const joins = { token: keep('joined device token', other.deviceToken), currentPassword: one.password };
+  expect((await send('/api/account/join', { token: one.token, body: joins })).body.joined).toBe(true);
+  const gone = await somebody('one who goes');
+  const goes = { confirm: true, password: gone.password };
+  expect((await send('/api/account', { token: gone.token, method: 'DELETE', body: goes })).status).toBe(200);
+}
+
 /** How a text may hide in bytes. */
 function forms(text: string): Buffer[] {
   const bytes = Buffer.from(text);
@@ -163,10 +318,35 @@ function forms(text: string): Buffer[] {
   return [...texts.map((form) => Buffer.from(form)), Buffer.from(text, 'utf16le'), Buffer.from(text, 'utf16le').swap16()]; // prettier-ignore
 }
 
-/** The secrets that show in these bytes. */
-function found(bytes: Buffer): string[] {
-  return [...secrets].filter(([, text]) => forms(text).some((form) => bytes.includes(form))).map(([name]) => name);
+/** Every form of every secret, by its first three bytes: so one walk through the bytes finds them all. */
+class Index {
+  private readonly begins = new Map<number, { name: string; form: Buffer }[]>();
+  private readonly mayBegin = new Uint8Array(1 << 24);
+
+  constructor(wanted: Iterable<[name: string, text: string]>) {
+    for (const [name, text] of wanted)
+      for (const form of forms(text)) {
+        const key = form.readUIntBE(0, 3);
+        this.begins.set(key, [...(this.begins.get(key) ?? []), { name, form }]);
+        this.mayBegin[key] = 1;
+      }
+  }
+
+  /** The secrets that show in these bytes. */
+  in(bytes: Buffer): string[] {
+    const names = new Set<string>();
+    for (let at = 0, key = 0; at < bytes.length; at++) {
+      key = ((key << 8) | bytes[at]!) & 0xffffff;
+      if (at < 2 || this.mayBegin[key] === 0) continue;
+      for (const { name, form } of this.begins.get(key)!)
+        if (bytes.subarray(at - 2, at - 2 + form.length).equals(form)) names.add(name);
+    }
+    return [...names];
+  }
 }
+
+let index: Index | undefined;
+const found = (bytes: Buffer): string[] => (index ??= new Index(secrets)).in(bytes);
 
 /** What a logical backup holds: every row of every table. */
 async function dump(): Promise<Buffer> {
@@ -215,17 +395,39 @@ test('no text, number, name or token is in the logs, at the level that tells mos
   expect(found(Buffer.from(logged.join('')))).toEqual([]);
 });
 
+test('every kind of row was looked at', async () => {
+  const tables = ['logins', 'codes', 'refresh_tokens', 'api_keys', 'account_events', 'devices', 'pairings', 'conversations', 'messages', 'states', 'records', 'pending_pulls']; // prettier-ignore
+  for (const table of tables) {
+    const [row] = await query(url, `SELECT count(*)::int AS rows FROM ${table}`);
+    expect([table, row!.rows]).not.toEqual([table, 0]);
+  }
+});
+
+test('no code and no PIN is in a dump of the database or in the logs', async () => {
+  expect(codes).toHaveLength(5);
+  const words = new Set(`${String(await dump())} ${logged.join('')}`.split(/[^0-9A-Za-z.]+/));
+  expect(codes.filter((code) => words.has(code))).toEqual([]);
+});
+
+test('API keys and refresh tokens are kept as hashes', async () => {
+  const hash = (name: string) => createHash('sha256').update(secrets.get(name)!).digest();
+  expect(await query(url, 'SELECT key_hash FROM api_keys')).toEqual([{ key_hash: hash('API key') }]);
+  const refresh = (await query(url, 'SELECT token_hash FROM refresh_tokens')).map(({ token_hash }) => token_hash);
+  expect(refresh).toContainEqual(hash('third refresh token'));
+});
+
 test('device tokens and pairing tokens are kept as hashes', async () => {
   const hash = (name: string) => createHash('sha256').update(secrets.get(name)!).digest();
   const phones = await query(url, 'SELECT token_hash FROM devices WHERE token_hash IS NOT NULL');
-  expect(phones).toEqual([{ token_hash: hash('device token') }]);
+  expect(phones).toContainEqual({ token_hash: hash('device token') });
   const pairings = (await query(url, 'SELECT token_hash FROM pairings')).map(({ token_hash }) => token_hash);
   expect(pairings).toEqual(expect.arrayContaining([hash('pairing token'), hash('unused pairing token')]));
 });
 
 test('a deleted message or device leaves its place and nothing that was in it', async () => {
   const left = await query(url, 'SELECT id, content FROM messages WHERE deleted ORDER BY id');
-  expect(left).toEqual([{ id: 'gone', content: null }, { id: 'w3', content: null }]); // prettier-ignore
+  expect(left).toEqual(['d-gone', 'gone', 'w3'].map((id) => ({ id, content: null })));
+  expect(await query(url, 'SELECT content FROM records WHERE deleted')).toEqual([{ content: null }]);
   expect(await query(url, 'SELECT id, content FROM states WHERE deleted')).toEqual([{ id: 'state-gone', content: null }]); // prettier-ignore
   expect(await query(url, 'SELECT content, phone_id, token_hash FROM devices WHERE deleted')).toEqual([
     { content: null, phone_id: null, token_hash: null },
@@ -234,7 +436,8 @@ test('a deleted message or device leaves its place and nothing that was in it', 
 
 const [mine, yours] = ['0b6ef6ad-90a9-4a8c-8d1f-6b3a3c8c8a01', '0b6ef6ad-90a9-4a8c-8d1f-6b3a3c8c8a02'];
 const dataKey = randomBytes(32);
-const account = new AccountKey(mine, 1, dataKey);
+const nowhere = {} as Home;
+const account = new AccountKey(mine, 1, dataKey, nowhere);
 
 test('a sealed value opens in its own row only', () => {
   const sealed = account.seal('message', 'm1', 'Grüße 👋');
@@ -247,8 +450,8 @@ test('a sealed value opens in its own row only', () => {
 
 test('a sealed value does not open in another account, not even under the same data key', () => {
   const sealed = account.seal('message', 'm1', 'text');
-  expect(() => new AccountKey(yours, 1, dataKey).open('message', 'm1', sealed)).toThrow();
-  expect(() => new AccountKey(mine, 1, randomBytes(32)).open('message', 'm1', sealed)).toThrow();
+  expect(() => new AccountKey(yours, 1, dataKey, nowhere).open('message', 'm1', sealed)).toThrow();
+  expect(() => new AccountKey(mine, 1, randomBytes(32), nowhere).open('message', 'm1', sealed)).toThrow();
 });
 
 test('a sealed value that was changed in any byte, cut or lengthened does not open', () => {
@@ -266,7 +469,9 @@ test('a sealed value that was changed in any byte, cut or lengthened does not op
 test('a sealed value names its key, and one of another key is told apart', () => {
   const sealed = account.seal('message', 'm1', 'text');
   expect(sealed.readUInt32BE(1)).toBe(1);
-  expect(() => new AccountKey(mine, 2, dataKey).open('message', 'm1', sealed)).toThrow('sealed by an unknown key');
+  expect(() => new AccountKey(mine, 2, dataKey, nowhere).open('message', 'm1', sealed)).toThrow(
+    'sealed by an unknown key',
+  );
 });
 
 test('the same text sealed twice is two different values, over many', () => {
@@ -281,7 +486,7 @@ test('the index of a number is the same for the same account and purpose only', 
   for (const other of [
     account.index('number', '+15550101'),
     account.index('name', '+15550100'),
-    new AccountKey(mine, 1, randomBytes(32)).index('number', '+15550100'),
+    new AccountKey(mine, 1, randomBytes(32), nowhere).index('number', '+15550100'),
   ])
     expect(other).not.toEqual(index);
 });

@@ -85,7 +85,12 @@ test('the list of conversations is what their messages make of it, whatever happ
       await store.open();
       await store.write((tx) => tx.set('sync', { ...freshSync('a'), snapshot: undefined }));
       const ignore = () => undefined;
-      const sync = new Sync(store, new Reader(undefined), 'a', { touched: ignore, progress: ignore, learned: ignore });
+      const sync = new Sync(
+        store,
+        new Reader(undefined),
+        { token: 't', accountId: 'a', deviceId: 'd', phoneId: 'p' },
+        { touched: ignore, progress: ignore, learned: ignore },
+      );
       const all: Change[] = [];
       for (const steps of pages) {
         const before = all.length;

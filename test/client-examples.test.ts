@@ -35,3 +35,27 @@ test('the example for Node pairs, prints what comes in and sends what is typed',
   example.child.stdin!.write('Yes!\n');
   expect(await wanted).toBe('+12025550101 Yes!');
 });
+
+test('the example for apps signs up, keeps notes, and shows them on another device', async () => {
+  const server = await TestServer.start();
+  later(() => server.stop());
+  const notes = () => {
+    const program = runTypeScript('client/examples/app.mjs', {
+      args: [server.url, 'ann@example.org', 'a long password'],
+      env: { PAIRLINE_FILE: join(temporaryFolder(), 'notes.journal') },
+      input: '',
+      more: true,
+    });
+    later(() => program.end());
+    return program;
+  };
+  const one = notes();
+  await one.line((line) => line === 'live');
+  one.child.stdin!.write('Milk\nBread\ntitle To buy\n');
+  await one.line((line) => line === 'To buy: 1 Milk, 2 Bread');
+
+  const other = notes();
+  await other.line((line) => line === 'To buy: 1 Milk, 2 Bread');
+  other.child.stdin!.write('done 1\n');
+  await one.line((line) => line === 'To buy: 1 Bread');
+});

@@ -42,6 +42,21 @@ function message(id: string, timestamp: number, fields: object = {}) {
   return { id, conversationId: 't1', number: '+1', text: `Text ${id}`, timestamp, type: 'received' as const, read: false, round: 1, ...fields }; // prettier-ignore
 }
 
+test.each(STORES)('a %s store finds the records of one table', async (_, make) => {
+  const store = await opened(make().store);
+  const record = (id: string, table: string) => ({ id, table, data: { id }, round: 1 });
+  await store.write(async (tx) => {
+    await tx.put('records', [record('a', 'notes'), record('b', 'lists'), record('c', 'notes'), record('d', 'notes')]);
+    await tx.delete('records', ['c']);
+    await tx.put('records', [record('d', 'lists')]);
+  });
+  const inTable = (which: Store, table: string) =>
+    which.read(async (tx) => (await tx.inTable(table)).map(({ id }) => id).join(''));
+  expect([await inTable(store, 'notes'), await inTable(store, 'lists'), await inTable(store, 'x')]).toEqual(['a', 'bd', '']); // prettier-ignore
+  await store.write((tx) => tx.clear());
+  expect(await inTable(store, 'lists')).toBe('');
+});
+
 test.each(STORES)('a %s store reads threads by time and id, from any place in either direction', async (_, make) => {
   const store = await opened(make().store);
   const [a, b, c, d] = [message('a', 1), message('c', 2), message('b', 2), message('d', 3)];
@@ -227,4 +242,22 @@ test('two tabs of one browser share what is remembered, take turns, and hear of 
     });
   await Promise.all([work(one, 'one'), work(two, 'two')]);
   expect(steps).toEqual(['one in', 'one out', 'two in', 'two out']);
+});
+
+test('a browser store of an earlier version is taken over with what it has', async () => {
+  tabStorage();
+  const name = `store ${++names}`;
+  const { Dexie } = await import('dexie');
+  const before = new Dexie(name);
+  const byId = Object.fromEntries(['conversations', 'devices', 'states', 'outbox', 'drafts', 'moves'].map((table) => [table, 'id'])); // prettier-ignore
+  const messages = 'id, [conversationId+timestamp+id], [timestamp+id], [fault+id]';
+  before.version(1).stores({ values: '', ...byId, messages });
+  await before.table('values').put(SESSION, 'session');
+  await before.table('messages').put(message('a', 1));
+  before.close();
+
+  const store = await opened(browserStore(name));
+  await store.write((tx) => tx.put('records', [{ id: 'r', table: 'notes', data: 1, round: 1 }]));
+  const there = await store.read(async (tx) => [await tx.value('session'), await tx.range({ limit: 1 }), await tx.inTable('notes')]); // prettier-ignore
+  expect(there).toMatchObject([SESSION, [{ id: 'a' }], [{ id: 'r', data: 1 }]]);
 });

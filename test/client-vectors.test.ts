@@ -80,9 +80,9 @@ test('the client enters the epoch of the vectors, and the device that it leaves 
   expect(await desk.learn(key, value)).toBe('learned');
   expect(desk.save()).toEqual(after);
   const lost = Keyring.load(before.lost);
-  expect(await lost.learn(key, value)).toBe('removed');
+  expect(await lost.learn(key, value)).toBe('left-out');
   // No key is new; only that it cannot follow there is remembered.
-  expect(lost.save()).toEqual({ ...before.lost, refused: 3 });
+  expect(lost.save()).toEqual({ ...before.lost, refused: 3, ahead: [value] });
 });
 
 test('the second implementation opens an epoch that the client makes', async () => {
@@ -98,7 +98,11 @@ test('the second implementation opens an epoch that the client makes', async () 
   expect(epochKey.toString('base64url')).toBe(desk.save().epochs[3]);
   const row = { accountId: desk.accountId, kind: 'state', id: key };
   const members = desk.save().members;
-  expect(JSON.parse(reference.openEnvelope(epochKey, row, value.members))).toEqual({ epoch: 3, members });
+  expect(JSON.parse(reference.openEnvelope(epochKey, row, value.members))).toEqual({
+    epoch: 3,
+    members,
+    without: ['9f2d4e7a-lost'],
+  });
 });
 
 test('the client shows the safety words of the vectors, whichever of the two devices asks', async () => {

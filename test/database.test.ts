@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { createHash, randomUUID } from 'node:crypto';
 import { appendFileSync, cpSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,8 @@ import { migrate, pendingMigrations } from '../src/database/migrations.js';
 import { prepareDatabase } from '../src/database/prepare.js';
 import { bootSecrets } from '../src/database/secrets.js';
 import { ServerLock } from '../src/database/server-lock.js';
-import { parseEnv, type BootEnv } from '../src/env.js';
+import { StartupError } from '../src/database/startup-error.js';
+import { parseEnv, type BootEnv, type Env } from '../src/env.js';
 import { cleanUp, later, listeningLog, query, temporaryDatabase, temporaryFolder } from './support/database.js';
 
 afterEach(cleanUp);
@@ -32,7 +33,7 @@ function addMigration(folder: string, name: string, sql: string): void {
 
 async function openDatabase(): Promise<Database> {
   const env = parseEnv({ DATABASE_URL: await temporaryDatabase() }) as BootEnv;
-  const database = new Database(env);
+  const database = new Database(env.databaseUrl, env.limits.databaseConnections);
   later(() => database.close());
   return database;
 }
@@ -116,6 +117,69 @@ test('with MIGRATE_ON_START=false a server refuses a database that lacks migrati
   const { databaseUrl, stop } = await prepare();
   expect(databaseUrl).toBe(url);
   await stop();
+});
+
+describe('realms with a database of their own', () => {
+  const AWAY = 'postgresql://nobody@127.0.0.1:1/none';
+  const settings = (url: string, ...realms: object[]) =>
+    parseEnv({ DATABASE_URL: url, REALMS: JSON.stringify(realms), DATABASE_WAIT_SECONDS: '0' });
+  const prepare = (env: Env) => prepareDatabase(env, quiet, () => undefined);
+  const takeAndRelease = async (url: string) =>
+    (await ServerLock.take({ url, log: quiet, onLost: () => undefined })).release();
+
+  test('all are migrated and taken, one that two realms name once, and stopping gives all back', async () => {
+    const [main, own] = [await temporaryDatabase({ migrated: false }), await temporaryDatabase({ migrated: false })];
+    const realms = [{ slug: 'clinic', databaseUrl: own }, { slug: 'lab', databaseUrl: own }, { slug: 'school' }];
+    const { databaseUrl, realmUrls, stop } = await prepare(settings(main, ...realms));
+    expect([databaseUrl, realmUrls]).toEqual([main, [own]]);
+    for (const url of [main, own]) {
+      expect(await query(url, 'SELECT * FROM _prisma_migrations')).toHaveLength(MIGRATIONS.length);
+      await expect(takeAndRelease(url)).rejects.toThrow('Another Pairline server is using this database');
+    }
+    await stop();
+    for (const url of [main, own]) await takeAndRelease(url);
+  });
+
+  test("a realm in the server's own database takes nothing twice", async () => {
+    const url = await temporaryDatabase();
+    const { realmUrls, stop } = await prepare(settings(url, { slug: 'clinic', databaseUrl: url }));
+    expect(realmUrls).toEqual([]);
+    await stop();
+  });
+
+  test.each([
+    ['is away', async () => AWAY, 'The database of the realm clinic cannot be reached.'],
+    [
+      'does not exist',
+      async () => (await temporaryDatabase()).replace(/\w+$/, 'no_such_database'),
+      'The database of the realm clinic refuses this server: database "no_such_database" does not exist.',
+    ],
+    [
+      'is used by another server',
+      async () => {
+        const url = await temporaryDatabase();
+        const { stop } = await prepare(parseEnv({ DATABASE_URL: url }));
+        later(stop);
+        return url;
+      },
+      'Another Pairline server is using this database (the one of the realm clinic): ' +
+        'stop it first, or give this one a database of its own.',
+    ],
+  ])('one that %s is told in one sentence, and what was taken is given back', async (_what, aDatabase, sentence) => {
+    const main = await temporaryDatabase();
+    const env = settings(main, { slug: 'clinic', databaseUrl: await aDatabase() });
+    const fault = await faultOf(() => prepare(env));
+    expect(fault).toBeInstanceOf(StartupError);
+    expect((fault as Error).message).toBe(sentence);
+    await takeAndRelease(main);
+  });
+
+  test('with MIGRATE_ON_START=false each of them has to be migrated', async () => {
+    const [main, own] = [await temporaryDatabase(), await temporaryDatabase({ migrated: false })];
+    const env = { ...settings(main, { slug: 'clinic', databaseUrl: own }), migrateOnStart: false };
+    await expect(prepare(env)).rejects.toThrow('MIGRATE_ON_START is false and migrations are missing');
+    for (const url of [main, own]) await takeAndRelease(url);
+  });
 });
 
 test('pending migrations are told by name', async () => {
@@ -217,7 +281,7 @@ test('a row that is there already is told as such by pg and by Prisma', async ()
 });
 
 test('a database that is away is told as such by pg and by Prisma', async () => {
-  const database = new Database(parseEnv({ DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' }) as BootEnv);
+  const database = new Database('postgresql://nobody@127.0.0.1:1/none', 2);
   later(() => database.close());
   const { pool, prisma } = database;
   for (const ask of [() => pool.query('SELECT 1'), () => prisma.account.count(), () => prisma.$queryRaw`SELECT 1`]) {

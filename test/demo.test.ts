@@ -86,6 +86,6 @@ test('the demo says so when it is refused', async () => {
   await closed.stop();
   expect(code).toBe(1);
   expect(stderr).toBe(
-    "The server refused the phone's mobile:register: This server does not take new phones (registration_closed).\n",
+    "The server refused the phone's mobile:register: This server takes nobody new (registration_closed).\n",
   );
 });

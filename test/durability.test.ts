@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -7,10 +8,11 @@ import { createInterface } from 'node:readline';
 import { startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
 import { findPostgres } from '../src/database/postgres-binaries.js';
 import { POSTGRES_ENV, claimFolder, fromInside, openFolder } from '../src/database/postgres-folder.js';
-import { browser, call, follower, generateQr, pair, phone, waitPairing } from './support/clients.js';
+import { browser, call, type Client, follower, generateQr, pair, phone, waitPairing } from './support/clients.js';
 import { cleanUp, later, listeningLog, temporaryDatabase, temporaryFolder } from './support/database.js';
-import { Household, Tally } from './support/load.js';
+import { Household, Tally, Worker } from './support/load.js';
 import { runTypeScript } from './support/spawn.js';
+import { change } from './support/table-client.js';
 
 afterEach(cleanUp);
 
@@ -30,6 +32,54 @@ async function start(env: NodeJS.ProcessEnv) {
   later(() => server.end());
   const ready = await server.line((line) => line.startsWith('Pairline is ready'));
   return { ...server, url: ready.replace(/.*localhost/, 'http://127.0.0.1') };
+}
+
+/** What a household does by other doors: live state (wire.md, section B), and rows of apps' tables (section C). */
+class OtherDoors {
+  private readonly states: Worker;
+  private readonly records: Worker;
+
+  constructor(
+    tally: Tally,
+    private readonly household: Household,
+  ) {
+    this.states = new Worker(tally, (number) => {
+      const id = `${household.name}-state-${number}`;
+      return { id, event: 'session-update', payload: { sessionKey: id, state: { id } } };
+    });
+    this.records = new Worker(tally, () => {
+      const id = randomUUID();
+      return { id, event: '/push/default', payload: { lastSync: 0, changes: [change(id, Date.now(), { id })] } };
+    });
+  }
+
+  async work(url: string): Promise<void> {
+    const { web, token } = this.household;
+    const push = async (path: string, body: unknown) => {
+      const reply = await call(url, path, { token, body });
+      return { ...reply.body, ok: reply.status === 200 };
+    };
+    const table = { socket: web.socket, send: push } as unknown as Client;
+    await Promise.all([this.states.run(web), this.records.run(table)]);
+  }
+
+  finish(): void {
+    this.states.finishing = true;
+    this.records.finishing = true;
+  }
+
+  async expectNothingLost(url: string): Promise<void> {
+    const { rows } = await this.household.read(url, 'snapshot');
+    const contents = (kind: string, field: string) => [...rows.values()].flatMap(({ kind: its, row }) => (its === kind ? [row![field]] : [])); // prettier-ignore
+    for (const [{ acked }, found] of [
+      [this.states, contents('state', 'value')],
+      [this.records, contents('record', 'data')],
+    ] as const) {
+      expect(acked.length).toBeGreaterThan(10);
+      expect(new Set(found)).toEqual(new Set(acked.map((id) => ({ id }))));
+      expect(found).toHaveLength(acked.length);
+    }
+  }
 }
 
 /** Nothing acknowledged is missing, nothing is there twice or out of order, whichever way one looks. */
@@ -67,11 +117,16 @@ test.each(Object.entries(places))(
     const { url } = server;
     const households = await Promise.all([1, 2, 3].map(() => Household.start(url, tally)));
     later(() => households.forEach((household) => household.close()));
+    const doors = households.map((household) => new OtherDoors(tally, household));
 
     for (let kill = 1; kill <= kills; kill++) {
       // Now and then among the first words of clients that have just come back.
       const enough = tally.more(kill % 4 === 0 ? 1 : 60 + kill);
-      const working = households.map((household) => household.connect(server.url).then(() => household.work()));
+      const at = server.url;
+      const working = households.flatMap((household, i) => {
+        const connected = household.connect(at);
+        return [connected.then(() => household.work()), connected.then(() => doors[i]!.work(at))];
+      });
       await enough;
       expect(await server.end('SIGKILL')).toBe('SIGKILL');
       await Promise.allSettled(working);
@@ -79,14 +134,15 @@ test.each(Object.entries(places))(
       server = await start(settings);
     }
 
-    for (const household of households) household.finish();
+    for (const worker of [...households, ...doors]) worker.finish();
     await Promise.all(households.map((household) => household.connect(server.url)));
-    await Promise.all(households.map((household) => household.work()));
+    await Promise.all([...households, ...doors].map((worker) => worker.work(server.url)));
     expect(tally.count).toBeGreaterThan(kills * 40);
     for (const household of households) await expectNothingLost(server.url, household);
+    for (const door of doors) await door.expectNothingLost(server.url);
     expect(await server.end('SIGTERM')).toBe(0);
   },
-  90_000,
+  180_000,
 );
 
 /** A Postgres that the test stops and starts, always on one port. */

@@ -1,6 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, test } from '@jest/globals';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { EnvError, parseEnv } from '../src/env.js';
+import { cleanUp, temporaryFolder } from './support/database.js';
+
+afterEach(cleanUp);
 
 const DATABASE_URL = 'postgresql://pairline:pw@db.example.org:5432/pairline';
 const JWT_SECRET = 'yR4cM1pA0sVd8tQ2kZ7wE5nB3xU6hJ9f';
@@ -29,11 +33,16 @@ describe('settings', () => {
       migrateOnStart: true,
       pairingTtlMs: 300_000,
       sessionTtlMs: 30 * 86_400_000,
-      registration: 'open',
       allowTokenlessPhones: false,
       trustProxy: false,
       messageTtlMs: 24 * 3_600_000,
+      realms: [{ slug: 'default', name: 'Pairline', registration: 'open' }],
+      argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
+      otpTtlMs: 15 * 60_000,
+      accessTtlMs: 60 * 60_000,
+      eventTtlMs: 365 * 86_400_000,
     });
+    expect(env.smtpUrl).toBeUndefined();
     expect(env.databaseUrl).toBeUndefined();
     expect(env.jwtSecret).toBeUndefined();
     expect(env.encryptionKey).toBeUndefined();
@@ -60,10 +69,16 @@ describe('settings', () => {
       MAX_BATCH: '-1',
       TRUST_PROXY: 'everyone',
       DATABASE_WAIT_SECONDS: '1h',
+      REALMS: '{}',
+      SMTP_URL: 'mail.example.org',
+      MAIL_FROM: 'Pairline',
+      OTP_EXPIRATION_MINUTES: '0',
+      ARGON2_MEMORY_KIB: '7',
+      LIMIT_CODES_PER_HOUR: 'few',
     };
     const problems = problemsOf(wrong);
     expect(problems.map((sentence) => sentence.split(' ')[0]).sort()).toEqual(Object.keys(wrong).sort());
-    for (const sentence of problems) expect(sentence).toMatch(/^[A-Z_]+ must .+[.)]$/);
+    for (const sentence of problems) expect(sentence).toMatch(/^[A-Z0-9_]+ must .+[.)]$/);
   });
 
   test('a refused secret or database address is never repeated', () => {
@@ -107,6 +122,12 @@ describe('settings', () => {
 
   test('production with the embedded database generates them', () => {
     expect(problemsOf({ NODE_ENV: 'production' })).toEqual([]);
+  });
+
+  test('ARGON2_MEMORY_KIB is enough for its lanes', () => {
+    const few = problemsOf({ ARGON2_MEMORY_KIB: '31', ARGON2_LANES: '4' });
+    expect(few).toEqual(['ARGON2_MEMORY_KIB must be at least 8 times ARGON2_LANES: argon2 takes no less.']);
+    expect(parseEnv({ ARGON2_MEMORY_KIB: '32', ARGON2_LANES: '4' }).argon2).toMatchObject({ memoryKib: 32, lanes: 4 });
   });
 
   test('registration by invitation needs an invitation', () => {
@@ -161,17 +182,93 @@ describe('settings', () => {
     parseEnv(new Proxy({}, { get: (_, name) => void read.add(String(name)) }));
 
     const [ours = ''] = readFileSync('.env.example', 'utf8').split('# --- Only for compose.yaml');
-    const lines = [...ours.matchAll(/^#([A-Z_]+)=\S* # (.+)$/gm)].map((match) => match[1]);
+    const lines = [...ours.matchAll(/^#([A-Z0-9_]+)=\S* # (.+)$/gm)].map((match) => match[1]);
     expect(lines.sort()).toEqual([...read].sort());
   });
 
   test('the values in .env.example are the defaults, or are valid examples', () => {
     const [ours = ''] = readFileSync('.env.example', 'utf8').split('# --- Only for compose.yaml');
     const values = Object.fromEntries(
-      [...ours.matchAll(/^#([A-Z_]+)=(\S*)/gm)].map(([, name, value]) => [name, value]),
+      [...ours.matchAll(/^#([A-Z0-9_]+)=(\S*)/gm)].map(([, name, value]) => [name, value]),
     );
-    const examples = { NODE_ENV: '', PUBLIC_URL: '', CORS_ORIGIN: '', DATABASE_URL: '' };
+    const examples = { NODE_ENV: '', PUBLIC_URL: '', CORS_ORIGIN: '', DATABASE_URL: '', SMTP_URL: '', MAIL_FROM: '' };
     expect(problemsOf({ ...values, NODE_ENV: '' })).toEqual([]);
     expect(parseEnv({ ...values, ...examples })).toEqual(parseEnv({}));
+  });
+});
+
+describe('mail', () => {
+  test.each(['smtp://mail.example.org', 'smtps://user:p%40ss@mail.example.org:465'])(
+    'SMTP_URL=%s is taken',
+    (SMTP_URL) => {
+      expect(parseEnv({ SMTP_URL, MAIL_FROM: 'pairline@example.org' })).toMatchObject({
+        smtpUrl: SMTP_URL,
+        mailFrom: 'pairline@example.org',
+      });
+    },
+  );
+
+  test('SMTP_URL needs MAIL_FROM', () => {
+    expect(problemsOf({ SMTP_URL: 'smtp://mail.example.org' })).toEqual([
+      expect.stringMatching(/^MAIL_FROM must be set/),
+    ]);
+  });
+
+  test.each(['Pairline', 'Pairline <a@example.org>', 'a@b@c', '"a"@example.org', 'a @example.org'])(
+    'MAIL_FROM=%s is refused',
+    (MAIL_FROM) => {
+      expect(problemsOf({ MAIL_FROM })).toEqual([expect.stringMatching(/^MAIL_FROM must be an address/)]);
+    },
+  );
+
+  test('a refused SMTP_URL is never repeated', () => {
+    expect(
+      problemsOf({ SMTP_URL: 'http://user:hunter2@example.org', MAIL_FROM: 'a@example.org' }).join(),
+    ).not.toContain('hunter2');
+  });
+});
+
+describe('REALMS', () => {
+  const clinic = { slug: 'clinic', name: 'Clinic', registration: 'closed', databaseUrl: DATABASE_URL };
+
+  test('is a JSON list, or the path of a file with one; the default realm stands before them', () => {
+    const text = JSON.stringify([clinic, { slug: 'lab-2' }]);
+    const path = join(temporaryFolder(), 'realms.json');
+    writeFileSync(path, text);
+    const expected = [
+      { slug: 'default', name: 'Pairline', registration: 'invite', inviteToken: 'welcome-home' },
+      clinic,
+      { slug: 'lab-2', name: 'lab-2', registration: 'open' },
+    ];
+    const registration = { REGISTRATION: 'invite', INVITE_TOKEN: 'welcome-home' };
+    for (const REALMS of [text, ` ${text}`, path])
+      expect(JSON.parse(JSON.stringify(parseEnv({ ...registration, REALMS }).realms))).toEqual(expected);
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['no JSON', '[{', /not valid JSON/],
+    ['no list', '{}', /must be a JSON list/],
+    ['a path that leads nowhere', '/nowhere/realms.json', /cannot be read/],
+    ['a realm that is a text', '["clinic"]', /place 1 must be an object/],
+    ['a realm without a slug', '[{"name":"Clinic"}]', /place 1 must have a slug/],
+    ['a slug in capitals', '[{"slug":"Clinic"}]', /lower-case letters/],
+    ['a slug with a slash', '[{"slug":"a/b"}]', /lower-case letters/],
+    ['the default one again', '[{"slug":"default"}]', /which another realm has/],
+    ['one slug twice', '[{"slug":"a"},{"slug":"a"}]', /place 2 has the slug "a"/],
+    ['a misspelt field', '[{"slug":"a","database":"postgres://x"}]', /"database", which is not one of/],
+    ['a name that ends a header', '[{"slug":"a","name":"A\\r\\nBcc: x"}]', /must have a name/],
+    ['an unknown registration', '[{"slug":"a","registration":"everyone"}]', /must have registration/],
+    ['an invitation that is missing', '[{"slug":"a","registration":"invite"}]', /must have an inviteToken/],
+    ['a database of another kind', '[{"slug":"a","databaseUrl":"mysql://x/y"}]', /must have a databaseUrl/],
+  ])('%s is refused', (_what, REALMS, says) => {
+    const problems = problemsOf({ REALMS });
+    expect(problems).toEqual([expect.stringMatching(/^REALMS/)]);
+    expect(problems[0]).toMatch(says);
+  });
+
+  test("a realm's secrets are never repeated", () => {
+    const REALMS =
+      '[{"slug":"A","inviteToken":"hunter2","databaseUrl":"hunter2"},{"slug":"b","databaseUrl":"hunter2"}]';
+    expect(problemsOf({ REALMS }).join()).not.toContain('hunter2');
   });
 });

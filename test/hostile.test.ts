@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
+import { clientEvents } from '../src/delivery/events.js';
+import { parseEnv } from '../src/env.js';
 import { relayError, type ErrorCode } from '../src/errors.js';
 import { browser, call, Client, generateQr, message, pair, phone, type PhoneClient } from './support/clients.js';
 import {
   events,
+  exampleOf,
   frames,
   jsonTexts,
   rawAbandoned,
@@ -12,6 +16,7 @@ import {
   TEN_MB,
   texts,
   values,
+  type Schema,
 } from './support/nasty.js';
 import { createTestDatabase, type TestDatabase } from './support/postgres.js';
 import { abandon, exchange, RawWebSocket, repliesIn, request, type RawReply, type RawRequest } from './support/raw.js';
@@ -26,6 +31,12 @@ const UNLIMITED = {
   LIMIT_QR_CODES_PER_MINUTE: '0',
   LIMIT_WRONG_TOKENS_PER_MINUTE: '0',
   LIMIT_SENDS_PER_MINUTE: '0',
+  LIMIT_SIGNALS_PER_SECOND: '0',
+  LIMIT_WRONG_SIGN_INS_PER_MINUTE: '0',
+  LIMIT_WRONG_SIGN_INS_PER_QUARTER_HOUR: '0',
+  LIMIT_CODES_PER_HOUR: '0',
+  ARGON2_MEMORY_KIB: '8',
+  ARGON2_PASSES: '1',
   MAX_UNAUTHENTICATED_PER_ADDRESS: '100000',
   MAX_UNAUTHENTICATED_BYTES: '16384',
   DATABASE_CONNECTIONS: '5',
@@ -40,6 +51,10 @@ let attacker: PhoneClient;
 let attackerToken: string;
 /** The device token of a phone of the attacker's that raw connections sign in as. */
 let rawPhoneToken: string;
+/** Of a client of table sync and of a program, both the attacker's. */
+let clientToken: string;
+let apiKey: string;
+let routes: Route[];
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -54,6 +69,8 @@ beforeAll(async () => {
   const rawPhone = await phone(url);
   rawPhoneToken = rawPhone.deviceToken;
   rawPhone.close();
+  await signInEverywhere();
+  routes = await documentedRoutes();
 });
 
 afterAll(async () => {
@@ -102,6 +119,54 @@ class Alongside {
     this.handset.close();
     this.web.close();
   }
+}
+
+/** In ways that no spoiled request undoes: the password is in none of them. */
+async function signInEverywhere(): Promise<void> {
+  const password = 'known to nobody else';
+  const email = 'mallory@example.org';
+  for (const [name, token] of Object.entries({ mallory: attackerToken, 'mallory, raw': rawPhoneToken }))
+    await call(url, '/api/account/name', { token, method: 'PUT', body: { name, password } });
+  apiKey = (await call(url, '/api/keys', { token: attackerToken, body: { name: 'k' } })).body.apiKey;
+  await call(url, '/register/default', { body: { name: 'Mallory', email, password, clientId: CLIENT_ID } });
+  const Authorization = `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
+  const { body } = await call(url, '/login/default', { headers: { Authorization }, body: { clientId: CLIENT_ID } });
+  clientToken = body.access_token;
+  for (const [path, token] of [
+    ['/api/account', attackerToken],
+    ['/api/changes', apiKey],
+    ['/pull/default', clientToken],
+  ] as const)
+    // prettier-ignore
+    expect((await call(url, path, { token, ...(path.startsWith('/pull') && { body: {} }) })).status).toBe(200);
+}
+const CLIENT_ID = 'client';
+
+interface Route {
+  method: string;
+  /** With its parameters in braces. */
+  path: string;
+  /** A right one; undefined for a route that takes none. */
+  body: object | undefined;
+}
+
+interface OpenApi {
+  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+async function documentedRoutes(): Promise<Route[]> {
+  const { body } = await call<OpenApi>(url, '/docs/json');
+  const all = Object.entries(body.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { requestBody }]) => {
+      const schema = requestBody?.content['application/json']?.schema;
+      const own = { clientId: CLIENT_ID };
+      const right = schema && (exampleOf(schema, body.components.schemas, own) as object);
+      return { method: method.toUpperCase(), path, body: right };
+    }),
+  );
+  // One that does not end by itself.
+  return all.filter(({ path }) => path !== '/api/changes/stream');
 }
 
 /** The server is the one that was started, has had no fault, and serves. */
@@ -271,24 +336,23 @@ const anyFrame = fc.oneof(
     .map((p) => p.join('')),
 );
 
-const routes: [method: string, path: string][] = [
-  ['GET', '/api/auth/generate-qr'],
-  ['POST', '/api/auth/wait-pairing'],
-  ['POST', '/api/auth/verify'],
-  ['GET', '/api/devices'],
-  ['PATCH', '/api/devices/'],
-  ['DELETE', '/api/devices/'],
-  ['GET', '/api/changes'],
-  ['GET', '/api/snapshot'],
-  ['GET', '/'],
-  ['GET', '/docs/'],
-  ['GET', '/socket.io/'],
-  ['POST', '/socket.io/'],
-];
-const good = { token: 'a', sessionToken: 'a', name: 'a', deviceName: 'a' };
+/** Whose a request is. A client that unregisters would take its token with it. */
+const tokensFor = ({ path }: Route) => (path.startsWith('/unregister') ? [undefined] : [undefined, attackerToken, attackerToken, clientToken, clientToken, apiKey, rawPhoneToken]); // prettier-ignore
+const anySegment = fc.constantFrom(...texts).map((text) => encodeURIComponent(text.toWellFormed()).slice(0, 3000));
+const pathsLike = (path: string): fc.Arbitrary<string> =>
+  fc
+    .tuple(
+      fc.constantFrom('default', 'default', 'default', 'nowhere'),
+      fc.constantFrom(CLIENT_ID, 'x'),
+      anySegment,
+      fc.nat(3),
+    )
+    .map(([realm, id, nasty, which]) =>
+      path.replace('{realm}', which === 0 ? nasty : realm).replace(/\{\w+\}/, which === 1 ? nasty : id),
+    );
 const queryText = fc
   .dictionary(
-    fc.constantFrom('after', 'limit', 'format', 'EIO', 'transport', 'sid', '__proto__', 'a[b]', 'after[]'),
+    fc.constantFrom('after', 'before', 'limit', 'format', 'EIO', 'transport', 'sid', '__proto__', 'a[b]', 'after[]'),
     fc.oneof(fc.constantFrom(...texts), fc.double().map(String), fc.constantFrom('png', '4', 'polling', '0', '1')),
     { maxKeys: 4 },
   )
@@ -297,31 +361,33 @@ const queryText = fc
       .map(([key, value]) => `${key}=${encodeURIComponent(value.toWellFormed()).slice(0, 2000)}`)
       .join('&'),
   );
-const anyRequest: fc.Arbitrary<RawRequest> = fc
-  .record({
-    route: fc.constantFrom(...routes),
-    tail: fc.oneof(fc.constant(''), fc.constantFrom(...texts).map((t) => encodeURIComponent(t.toWellFormed()).slice(0, 3000))), // prettier-ignore
-    query: queryText,
-    signedIn: fc.boolean(),
-    type: fc.constantFrom('application/json', 'application/json', 'application/json', 'text/plain', 'application/json; charset=latin1'), // prettier-ignore
-    encoding: fc.constantFrom(undefined, undefined, undefined, undefined, 'gzip', 'br', 'x'),
-    body: fc.oneof(
-      spoiled(good).map((value) => JSON.stringify(value) ?? ''),
-      fc.constantFrom(...jsonTexts),
-      fc.json(),
-      mangled(JSON.stringify(good)),
-    ),
-  })
-  .map(({ route: [method, path], tail, query, signedIn, type, encoding, body }) => ({
-    method,
-    path: `${path}${path.endsWith('/') ? tail : ''}?${query}`,
-    headers: {
-      ...(signedIn ? { Authorization: `Bearer ${attackerToken}` } : {}),
-      ...(method === 'GET' ? {} : { 'Content-Type': type }),
-      ...(method === 'GET' || encoding === undefined ? {} : { 'Content-Encoding': encoding }),
-    },
-    ...(method === 'GET' ? {} : { body: body.toWellFormed() }),
-  }));
+const requestsTo = (route: Route): fc.Arbitrary<RawRequest> =>
+  fc
+    .record({
+      path: pathsLike(route.path),
+      query: queryText,
+      token: fc.constantFrom(...tokensFor(route)),
+      type: fc.constantFrom('application/json', 'application/json', 'application/json', 'text/plain', 'application/json; charset=latin1'), // prettier-ignore
+      encoding: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, 'gzip', 'br', 'x'),
+      body: fc.oneof(
+        { arbitrary: spoiled(route.body ?? {}).map((value) => JSON.stringify(value) ?? ''), weight: 4 },
+        fc.constantFrom(...jsonTexts),
+        fc.json(),
+        mangled(JSON.stringify(route.body ?? {})),
+      ),
+    })
+    .map(({ path, query, token, type, encoding, body }) => {
+      const hasBody = route.method !== 'GET';
+      const headers = {
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(hasBody ? { 'Content-Type': type } : {}),
+        ...(hasBody && encoding !== undefined ? { 'Content-Encoding': encoding } : {}),
+      };
+      return { method: route.method, path: `${path}?${query}`, headers, ...(hasBody && { body: body.toWellFormed() }) };
+    });
+
+/** What is served beside the routes that the documents name. */
+const besides: Route[] = [['GET', '/docs/{file}'], ['GET', '/socket.io/'], ['POST', '/socket.io/']].map(([method, path]) => ({ method: method!, path: path!, body: undefined })); // prettier-ignore
 
 let runs = 0;
 async function attack<T>(
@@ -355,20 +421,23 @@ test('every nasty request is refused or served, and refused in the one body', as
 });
 
 test('every nasty body is refused or taken by every route that takes one', async () => {
-  const paths = ['/api/auth/wait-pairing', '/api/auth/verify', '/api/devices/nobody'];
-  for (const path of paths)
-    for (const body of jsonTexts) {
-      const method = path.startsWith('/api/devices') ? 'PATCH' : 'POST';
-      const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${attackerToken}` };
+  const taking = routes.filter(({ body }) => body !== undefined);
+  expect(taking.length).toBeGreaterThan(20);
+  for (const route of taking) {
+    const path = route.path.replace('{realm}', 'default').replace(/\{\w+\}/, CLIENT_ID);
+    const token = tokensFor(route).find((one) => one === (/^.(pull|push|cancelSync)/.test(path) ? clientToken : attackerToken)); // prettier-ignore
+    for (const body of [...jsonTexts, JSON.stringify(route.body)]) {
+      const headers = { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) };
       try {
-        await sendRequest({ method, path, headers, body });
+        await sendRequest({ method: route.method, path, headers, body });
         expect(faults()).toEqual([]);
       } catch (error) {
         throw new Error(`${path} ${body.slice(0, 80)}`, { cause: error });
       }
     }
+  }
   await serverIsWell();
-});
+}, 120_000);
 
 test('every oddity of HTTP itself is answered and over', async () => {
   for (const [name, { bytes, methods }] of Object.entries(rawAnswered)) {
@@ -436,8 +505,33 @@ test('3,000 random and spoiled frames of guests, phones and browsers do no harm'
 }, 60_000);
 
 test('2,000 random and spoiled requests do no harm', async () => {
-  await attack(anyRequest, 2000, 20, sendRequest);
-}, 60_000);
+  const any = fc.constantFrom(...routes, ...routes, ...besides).chain(requestsTo);
+  await attack(any, 2000, 30, sendRequest);
+}, 90_000);
+
+test('what is spoiled here is right before', async () => {
+  const fresh = { email: `${randomUUID()}@example.org`, pseudo: randomUUID() };
+  for (const [path, token, own] of [
+    ['/api/auth/register', undefined, fresh],
+    ['/api/auth/login', undefined, fresh],
+    ['/register/{realm}', undefined, { email: `${randomUUID()}@example.org` }],
+    ['/api/keys', attackerToken, {}],
+    ['/api/sync', apiKey, {}],
+    ['/pull/{realm}/{clientId}', clientToken, {}],
+    ['/push/{realm}', clientToken, {}],
+    ['/cancelSync/{realm}', clientToken, {}],
+  ] as const) {
+    const { method, body } = routes.find((route) => route.path === path && route.method === 'POST')!;
+    const at = path.replace('{realm}', 'default').replace('{clientId}', CLIENT_ID);
+    const reply = await call(url, at, { method, token, body: { ...body, ...own } });
+    expect([path, reply.status < 300, reply.body.code]).toEqual([path, true, undefined]);
+  }
+});
+
+test('every event there is, is in the corpus', () => {
+  const { limits } = parseEnv({});
+  expect(Object.keys(events).sort()).toEqual(Object.keys(clientEvents(limits)).sort());
+});
 
 test('events out of order, doubled and from the wrong side do no harm', async () => {
   const names = Object.entries(events).map(([name, payload]) => JSON.stringify([name, payload]));
@@ -451,9 +545,11 @@ test('events out of order, doubled and from the wrong side do no harm', async ()
 
 test('a phone may not do what a browser does, nor the other way round', async () => {
   const web = await browser(url, attackerToken);
-  for (const [name, payload] of Object.entries(events)) {
-    if (name === 'mobile:register' || name === 'web:authenticate' || name.startsWith('state:')) continue;
-    const wrong = name.startsWith('web:') ? attacker : web;
+  const { limits } = parseEnv({});
+  for (const [name, { from }] of Object.entries(clientEvents(limits))) {
+    if (from === 'anyone' || from === 'device') continue;
+    const payload = events[name];
+    const wrong = from === 'browser' ? attacker : web;
     expect(await wrong.send(name, payload)).toMatchObject({ ok: false, code: 'wrong_role' });
   }
   web.close();
@@ -524,6 +620,21 @@ test('a handshake with nonsense for a cursor is refused, and nothing more', asyn
     expect(faults()).toEqual([]);
     socket.close();
   }
+  await serverIsWell();
+});
+
+test('a handshake with nonsense for what the device says of itself is refused or served', async () => {
+  for (const token of [attackerToken, clientToken])
+    for (const said of [...values.map((value) => JSON.stringify(value)), ...jsonTexts]) {
+      const query = encodeURIComponent(said.slice(0, 8000).toWellFormed()).slice(0, 12_000);
+      const socket = (await RawWebSocket.open(url, `/socket.io/?EIO=4&transport=websocket&deviceInfo=${query}`))!;
+      socket.send(`40${JSON.stringify({ token })}`);
+      socket.send('427["no-such-event"]');
+      await socket.next((text) => text.startsWith('437') || text.startsWith('44'));
+      for (const text of socket.messages) expectGoodFrame(text);
+      expect(faults()).toEqual([]);
+      socket.close();
+    }
   await serverIsWell();
 });
 

@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { JwtService } from '@nestjs/jwt';
 import { relayError, type ErrorCode } from '../src/errors.js';
+import { networkOf } from '../src/sessions/network.js';
+import { Slots } from '../src/sessions/slots.js';
 import { browser, call, Client, message, pair, phone, type PhoneClient, type Reply } from './support/clients.js';
 import { cleanUp, later } from './support/database.js';
 import { TestServer, type ServerOptions } from './support/server.js';
@@ -91,6 +96,25 @@ test('wrong tokens are limited an address, by whatever way they come, and a righ
   await aPhone(url, handset);
 });
 
+test('a token whose time is over, or whose device was removed, is refused and no guess', async () => {
+  const server = await aServer({ wrongTokensPerMinute: 1 });
+  const { url } = server;
+  const handset = await aPhone(url);
+  const [over, removed] = [await pair(url, handset), await pair(url, handset)];
+  const { sub, sid, ...claims } = JSON.parse(Buffer.from(removed.split('.')[1]!, 'base64url').toString());
+  await call(url, `/api/devices/${sid as string}`, { token: over, method: 'DELETE' });
+  const expired = server.app.get(JwtService).sign({ ...claims, sub, sid, exp: claims.iat - 1 });
+  for (let n = 0; n < 3; n++)
+    for (const token of [expired, removed]) {
+      expect((await call(url, '/api/devices', { token })).status).toBe(401);
+      expect((await call(url, '/api/auth/verify', { body: { sessionToken: token } })).status).toBe(401);
+      const refusal = await aSocket(url, { auth: { token } }).next('connect_error');
+      expect(refusal.data.code).toBe('authentication_failed');
+    }
+  // Of the ones that are, the first is free.
+  for (const status of [401, 429]) expect((await call(url, '/api/devices', { token: `${over}A` })).status).toBe(status);
+});
+
 test('a pairing goes through while its address is limited for wrong tokens', async () => {
   const { url } = await aServer({ wrongTokensPerMinute: 1 });
   for (const token of ['guess', 'guess']) await call(url, '/api/devices', { token });
@@ -115,6 +139,24 @@ test('forty wrong sign-ins a minute from one address are not', async () => {
     statuses.push((await call(url, '/api/auth/verify', { body: { sessionToken: `guess ${i}` } })).status);
   expect(statuses[0]).toBe(401);
   expect(statuses.at(-1)).toBe(429);
+});
+
+test('what a device tells the others in passing is limited a device', async () => {
+  const { url } = await aServer({ signalsPerSecond: 3, qrCodesPerMinute: 0 });
+  const token = await pair(url, await aPhone(url));
+  const [one, two] = ['one', 'two'].map((deviceId) => aSocket(url, { auth: { token }, query: { deviceInfo: JSON.stringify({ deviceId }) } })); // prettier-ignore
+  await two!.next('session-restored');
+  await one!.next('session-restored');
+  const event = () => one!.send('realtime-event', { type: 'cursor' });
+  const note = () => one!.send('device-message', { targetDeviceId: 'two', message: 1 });
+  const acks = await Promise.all([event(), note(), event(), event(), note()]);
+  expect(acks.slice(0, 3)).toEqual([{ ok: true }, { ok: true }, { ok: true }]);
+  for (const refused of acks.slice(3)) expect(refused).toEqual({ ok: false, ...limited, retryAfter: 1 });
+  // Another device has its own, and what is stored is no signal.
+  expect(await two!.send('realtime-event', { type: 'cursor' })).toEqual({ ok: true });
+  for (let n = 0; n < 10; n++) expect(await one!.send('session-update', { sessionKey: 'k', state: n })).toMatchObject({ ok: true }); // prettier-ignore
+  expect(two!.all('realtime-event')).toHaveLength(2);
+  expect(two!.all('device-message')).toHaveLength(1);
 });
 
 test('sends are limited an account', async () => {
@@ -178,6 +220,28 @@ test('with one trusted hop, an address that the client put before the proxy’s 
   const qr = (forwarded: string) => call(url, '/api/auth/generate-qr', { headers: { 'X-Forwarded-For': forwarded } });
   expect((await qr('198.51.100.1, 192.0.2.1')).status).toBe(200);
   await expectLimited(qr('198.51.100.2, 192.0.2.1'), 60);
+});
+
+test('IPv6 addresses of one network of 64 bits are one', async () => {
+  const { url } = await aServer({ qrCodesPerMinute: 1 }, { trustProxy: 1 });
+  const qr = (address: string) => call(url, '/api/auth/generate-qr', { headers: { 'X-Forwarded-For': address } });
+  for (const address of ['2001:db8:0:1::1', '2001:db8:0:2::1', '192.0.2.1']) expect((await qr(address)).status).toBe(200); // prettier-ignore
+  for (const address of ['2001:db8:0:1:ffff::2', '2001:DB8:0:0002::3', '::ffff:192.0.2.1'])
+    await expectLimited(qr(address), 60);
+  expect((await qr('::ffff:192.0.2.2')).status).toBe(200);
+});
+
+test.each([
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['1::2:3:4:5:6:7', '1:0:2:3::/64'],
+  ['::', '0:0:0:0::/64'],
+  ['::ffff:c000:201', '192.0.2.1'],
+  ['192.0.2.1', '192.0.2.1'],
+  ['', ''],
+])('the address %s counts as %s', (address, network) => {
+  expect(networkOf(address)).toBe(network);
 });
 
 // Sockets that have not said who they are
@@ -310,6 +374,52 @@ test('an error names the field, never what was in it', async () => {
   });
   expect(ack.message).toBe('The payload does not fit this event: messages.1.phoneNumber');
   expect(JSON.stringify(ack)).not.toContain('15550142');
+});
+
+/** Bytes in use once all that can go has gone. */
+function inUse(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+test('a connection takes little memory, client and all', async () => {
+  const { url } = await aServer({ maxUnauthenticatedPerAddress: 1000 });
+  const open = async (count: number) => Promise.all(Array.from({ length: count }, () => aSocket(url).connected()));
+  await open(20);
+  const before = inUse();
+  await open(200);
+  expect((inUse() - before) / 200).toBeLessThan(120_000);
+});
+
+test('work of one key is done so much at once, in its order, whatever becomes of what was before', async () => {
+  const slots = new Slots(2);
+  const begun: string[] = [];
+  const ends = new Map<string, (error?: Error) => void>();
+  const take = (key: string, name: string) =>
+    slots.take(key, () => {
+      begun.push(name);
+      return new Promise<string>((resolve, reject) => ends.set(name, (error) => (error ? reject(error) : resolve(name)))); // prettier-ignore
+    });
+  const [a, b, c, d, other] = [take('k', 'a'), take('k', 'b'), take('k', 'c'), take('k', 'd'), take('l', 'other')];
+  expect(begun).toEqual(['a', 'b', 'other']);
+  ends.get('b')!(new Error('failed'));
+  await expect(b).rejects.toThrow('failed');
+  // Whoever comes now is behind those that wait.
+  const e = take('k', 'e');
+  expect(begun).toEqual(['a', 'b', 'other', 'c']);
+  for (const [name, done] of [
+    ['a', a],
+    ['c', c],
+    ['d', d],
+    ['e', e],
+    ['other', other],
+  ] as const) {
+    ends.get(name)!();
+    expect(await done).toBe(name);
+  }
+  expect(begun).toEqual(['a', 'b', 'other', 'c', 'd', 'e']);
 });
 
 test('a frame past twice MAX_FRAME_BYTES ends the connection while it is being read', async () => {

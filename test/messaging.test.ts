@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { Conversation } from '../src/messaging/conversation.js';
 import { movesForward, type Message, type MessageStatus } from '../src/messaging/message.js';
 import { browser, Client, message, pair, phone, type PhoneClient } from './support/clients.js';
+import { query } from './support/database.js';
 import { createTestDatabase } from './support/postgres.js';
 import { TestServer } from './support/server.js';
 
@@ -66,6 +67,37 @@ describe('messages of the phone', () => {
     await later.next('messages:sync', undefined, 2);
     const synced = later.all<{ messages: Message[] }>('messages:sync').flatMap(({ messages }) => messages);
     expect(synced.map(({ body }) => body)).toEqual(batch.map(({ body }) => body));
+  });
+
+  test('a browser that signs in is sent the newest 1,000 messages in the order of their last change', async () => {
+    const { handset, web, token } = await aPair();
+    const batch = Array.from({ length: 1003 }, (_, i) => message({ body: `${i}`.padEnd(i < 40 ? 60_000 : 1, '.') }));
+    for (const [from, to] of [[0, 15], [15, 30], [30, 40], [40, 1003]]) await tell(handset, ...batch.slice(from, to)); // prettier-ignore
+    await write(web, { validUntil: 4e12 });
+    await handset.send('message:deleted', { messageId: batch[500]!.id });
+    await tell(handset, { ...batch[20], status: 'delivered' });
+    await handset.send('message:deleted', { messageId: batch[2]!.id });
+    await web.send('web:mark-read', { conversationId: 'thread-1' });
+    const unread = message({ id: 'unread' });
+    await tell(handset, unread);
+    // Whatever else the account has is not looked at.
+    await web.send('state:put', { key: 'layout', value: 1 });
+    const { sub } = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as { sub: string };
+    await query(server.database.url, `UPDATE states SET content = 'damaged' WHERE account_id = $1`, [sub]);
+
+    const later = await aBrowser(token);
+    await later.next('messages:sync', ({ messages }) => messages.at(-1).id === 'unread');
+    const synced = later.all<{ messages: Message[] }>('messages:sync').flatMap(({ messages }) => messages);
+    const sent = { ...message({ id: 't1', type: 'sent', body: 'From the web', status: 'queued' }), tempId: 't1', validUntil: 4e12 }; // prettier-ignore
+    const wanted = [
+      ...batch.filter((_, i) => i > 3 && i !== 20 && i !== 500).map((row) => ({ ...row, read: true })),
+      { ...sent, read: true, conversationId: expect.any(String), timestamp: expect.any(Number) },
+      { ...batch[20]!, read: true, status: 'delivered' },
+      unread,
+    ];
+    expect(synced.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
+    expect(synced).toEqual(wanted);
+    expect(synced).toHaveLength(1000);
   });
 
   test('a batch of 1,001 is refused whole', async () => {

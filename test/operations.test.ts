@@ -94,6 +94,24 @@ describe('health', () => {
     expect((await metrics(lonely.url)).value('pairline_errors_total', { code: 'unavailable' })).toBe(2);
   });
 
+  test("a server is not ready while a realm's own database is gone, or lacks a migration", async () => {
+    const [gone, bare] = [await createTestDatabase(), await createTestDatabase({ migrated: false })];
+    later(bare.drop);
+    const readiness = async (databaseUrl: string) => {
+      const [first] = server.env.realms;
+      const realms = [first!, { slug: 'clinic', name: 'Clinic', registration: 'open' as const, databaseUrl }];
+      const started = await TestServer.start({ realms });
+      later(() => started.stop());
+      return () => call(started.url, '/readyz');
+    };
+    const ask = await readiness(gone.url);
+    expect(await ask()).toMatchObject({ status: 200, body: { ready: true } });
+    await gone.drop();
+    expect(await ask()).toMatchObject({ status: 503, body: { ready: false, database: false } });
+    const other = await readiness(bare.url);
+    expect(await other()).toMatchObject({ status: 503, body: { ready: false, database: true, migrations: false } });
+  });
+
   test('a server whose database lacks a migration is not ready', async () => {
     const bare = await TestServer.start({ database: await createTestDatabase({ migrated: false }) });
     later(async () => (await bare.stop(), await bare.database.drop()));

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -98,7 +98,8 @@ test('rotating re-wraps every account key and leaves what they seal as it is', a
 
   const keys = { ENCRYPTION_KEY: base64(after), ENCRYPTION_KEY_PREVIOUS: base64(before) };
   const sentence =
-    'Re-wrapped 1201 account keys; 0 had the new key already. ENCRYPTION_KEY_PREVIOUS can be removed now.';
+    'Re-wrapped 1201 account keys; 0 had the new key already. Re-wrapped 0 realm keys; 0 had the new key already. ' +
+    'ENCRYPTION_KEY_PREVIOUS can be removed now.';
   expect(await rotate({ ...set, ...keys })).toEqual({ code: 0, said: sentence });
   expect(await countByKey(DATABASE_URL, before, after)).toEqual([0, 1201]);
   for (const { id, data_key } of await query(DATABASE_URL, 'SELECT id, data_key FROM accounts')) {
@@ -148,6 +149,80 @@ test('a rotation that is asked to stop ends after the page it is at', async () =
   expect(await child.exited).toBe(1);
   expect(child.output()).toBe('Stopped after 500 account keys: run this again to go on.');
   expect(await countByKey(DATABASE_URL, before, after)).toEqual([200, 500]);
+});
+
+describe('realms', () => {
+  const REGISTERED = { name: 'Ann', email: 'ann@example.org', password: 'correct horse', clientId: 'tablet' };
+  const BASIC = `Basic ${Buffer.from(`${REGISTERED.email}:${REGISTERED.password}`).toString('base64')}`;
+  const signIn = (url: string, realm: string) =>
+    call(url, `/login/${realm}`, { body: { clientId: 'tablet' }, headers: { Authorization: BASIC } });
+
+  async function twoDatabases() {
+    const [main, clinic] = [await temporaryDatabase(), await temporaryDatabase()];
+    const REALMS = JSON.stringify([{ slug: 'clinic', databaseUrl: clinic }, { slug: 'school' }]);
+    return { main, clinic, set: { DATABASE_URL: main, REALMS, JWT_SECRET } };
+  }
+
+  test('the keys of realms go over too, and those of accounts in databases of their own', async () => {
+    const { main, clinic, set } = await twoDatabases();
+    const [before, after] = [randomBytes(32), randomBytes(32)];
+    const first = await serve({ ...set, ENCRYPTION_KEY: base64(before) });
+    for (const realm of ['clinic', 'school'])
+      expect(await call(first.url, `/register/${realm}`, { body: REGISTERED })).toMatchObject({ status: 200 });
+    await first.child.end();
+    expect([await countByKey(main, before, after), await countByKey(clinic, before, after)]).toEqual([
+      [1, 0],
+      [1, 0],
+    ]);
+
+    const keys = { ENCRYPTION_KEY: base64(after), ENCRYPTION_KEY_PREVIOUS: base64(before) };
+    const sentence =
+      'Re-wrapped 2 account keys; 0 had the new key already. Re-wrapped 2 realm keys; 0 had the new key already. ' +
+      'ENCRYPTION_KEY_PREVIOUS can be removed now.';
+    expect(await rotate({ ...set, ...keys })).toEqual({ code: 0, said: sentence });
+    expect([await countByKey(main, before, after), await countByKey(clinic, before, after)]).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+
+    const second = await serve({ ...set, ENCRYPTION_KEY: base64(after) });
+    for (const realm of ['clinic', 'school']) expect(await signIn(second.url, realm)).toMatchObject({ status: 200 });
+  });
+
+  test('a rotation that was killed between two databases goes on in the other', async () => {
+    const { main, clinic, set } = await twoDatabases();
+    const [before, after] = [randomBytes(32), randomBytes(32)];
+    await addAccounts(main, 3, before);
+    await addAccounts(clinic, 2, before);
+    const hold = await holdAccount(clinic, 'first');
+    const keys = { ENCRYPTION_KEY: base64(after), ENCRYPTION_KEY_PREVIOUS: base64(before) };
+    const killed = run('src/rotate-key.ts', { ...set, ...keys });
+    await hold.reached();
+    await killed.end('SIGKILL');
+    await hold.release();
+    expect([await countByKey(main, before, after), await countByKey(clinic, before, after)]).toEqual([
+      [0, 3],
+      [2, 0],
+    ]);
+    expect(await rotate({ ...set, ...keys })).toMatchObject({ code: 0, said: expect.stringContaining('Re-wrapped 2 account keys; 3 had') }); // prettier-ignore
+    expect(await countByKey(clinic, before, after)).toEqual([0, 2]);
+  });
+
+  test('a key that opens not all of any database changes nothing in another', async () => {
+    const { main, clinic, set } = await twoDatabases();
+    const [before, after, lost] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+    await addAccounts(main, 3, before);
+    await addAccounts(clinic, 2, lost);
+    const keys = { ENCRYPTION_KEY: base64(after), ENCRYPTION_KEY_PREVIOUS: base64(before) };
+    expect(await rotate({ ...set, ...keys })).toMatchObject({ code: 1, said: expect.stringMatching(/^2 of 5 accounts /) }); // prettier-ignore
+    await query(clinic, 'DELETE FROM accounts');
+    await query(clinic, 'INSERT INTO realms (slug, index_key) VALUES ($1, $2)', [
+      'clinic',
+      wrapDataKey(lost, 'clinic', 1, randomBytes(32)),
+    ]);
+    expect(await rotate({ ...set, ...keys })).toMatchObject({ code: 1, said: expect.stringMatching(/^1 of 1 realms /) }); // prettier-ignore
+    expect(await countByKey(main, before, after)).toEqual([3, 0]);
+  });
 });
 
 test('a running server is never rotated under its feet', async () => {

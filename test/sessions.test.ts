@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { Tokens } from '../src/sessions/tokens.js';
 import { browser, call, Client, message, pair, phone, type PhoneClient } from './support/clients.js';
 import { cleanUp, later, query } from './support/database.js';
 import { untilFigure } from './support/metrics.js';
@@ -268,16 +269,21 @@ test('a session token says whose phone it belongs to and how long it is good', a
   expect(claims.exp - claims.iat).toBeLessThanOrEqual(30 * 86_400);
 });
 
+/** A server that has not looked at any session yet, on the same rows: ours trusts what it has just looked up. */
+async function anotherServer(): Promise<string> {
+  return (await aServer({ database: server.database })).url;
+}
+
 test('a session token is good only while its row is there', async () => {
   const { token, sessionId } = await aPair();
   await query(server.database.url, 'DELETE FROM devices WHERE id = $1', [sessionId]);
-  await expectRefused(token);
+  await expectRefused(token, await anotherServer());
 });
 
 test('a session whose row has expired is over, whatever its token says', async () => {
   const { token, sessionId } = await aPair();
   await query(server.database.url, 'UPDATE devices SET expires_at = now() WHERE id = $1', [sessionId]);
-  await expectRefused(token);
+  await expectRefused(token, await anotherServer());
 });
 
 test('a token that has expired is refused although its row has not', async () => {
@@ -446,9 +452,10 @@ test('the list of devices says when each was last heard of', async () => {
 
 test('the devices of an account: its phone and its browsers, for either of them', async () => {
   const { handset, token, sessionId } = await aPair();
-  const fields = { createdAt: expect.any(Number), lastSeen: expect.any(Number) };
-  const phoneView = { id: handset.deviceId, kind: 'phone', name: 'Test phone', model: 'T1', ...fields };
-  const browserView = { id: sessionId, kind: 'browser', name: 'Browser', ...fields };
+  const seen = { createdAt: expect.any(Number), lastSeen: expect.any(Number), last_seen: expect.any(String) };
+  const fields = { user_id: expect.any(String), metadata: {}, ...seen };
+  const phoneView = { id: handset.deviceId, kind: 'phone', type: 'phone', name: 'Test phone', model: 'T1', ...fields };
+  const browserView = { id: sessionId, kind: 'browser', type: 'browser', name: 'Browser', ...fields };
   expect(await devicesOf(token)).toEqual([
     { ...phoneView, current: false },
     { ...browserView, current: true },
@@ -567,6 +574,28 @@ test('a removed browser is out at once: its sockets, its stream and its long pol
   expect(handset.all('error')).toEqual([]);
   expect((await devicesOf(otherToken)).map(({ id }: { id: string }) => id)).not.toContain(sessionId);
 });
+
+test.each(['stream?after=0', '?wait=60&after='])(
+  'a browser that is removed while it is let in to /api/changes is out as well: %s',
+  async (path) => {
+    const { handset, token, sessionId } = await aPair();
+    const { cursor } = (await call(server.url, '/api/changes', { token })).body;
+    const tokens = server.app.get(Tokens);
+    const lookUp = jest.spyOn(tokens, 'byClaims');
+    later(() => lookUp.mockRestore());
+    lookUp.mockImplementationOnce(async (claims) => {
+      const session = await Tokens.prototype.byClaims.call(tokens, claims);
+      await remove(handset.deviceToken, sessionId);
+      return session;
+    });
+    const headers = { Authorization: `Bearer ${token}` };
+    const url = path.endsWith('=')
+      ? `${server.url}/api/changes${path}${cursor + 1}`
+      : `${server.url}/api/changes/${path}`;
+    const response = await fetch(url, { headers });
+    expect(await response.text()).toContain('"code":"device_revoked"');
+  },
+);
 
 test('a browser that signs in while it is being removed is out as well', async () => {
   const { handset, token, sessionId } = await aPair();

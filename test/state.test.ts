@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Purge } from '../src/changes/purge.js';
+import { Metrics } from '../src/metrics.js';
+import { States } from '../src/sync/state.service.js';
 import {
   browser,
   call,
@@ -186,6 +188,77 @@ describe('ifAbsent', () => {
   });
 });
 
+describe('mutations that share a batch', () => {
+  type Step = { op: 'put' | 'putIfAbsent' | 'delete'; key: string; value: string };
+  const step = fc.record<Step>({
+    op: fc.constantFrom('put', 'put', 'putIfAbsent', 'delete'),
+    key: fc.constantFrom('a', 'b', 'c', 'd'),
+    value: fc.constantFrom('1', '22', '333'.repeat(130)),
+  });
+  const take = (web: Client, { op, key, value }: Step) =>
+    op === 'delete' ? remove(web, key) : put(web, key, value, { ifAbsent: op === 'putIfAbsent' });
+
+  test('come to the same as one by one: outcomes, values and what the account is said to hold', async () => {
+    // Bounds so narrow that some sequences meet them.
+    const { url, app, database } = await aServer({ limits: { ...limits, stateKeys: 3, stateBytes: 1024 } });
+    const states = app.get(States);
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 40 }), async (steps) => {
+        const [together, apart] = [await aParty(url), await aParty(url)];
+        const told: unknown[] = [];
+        states.events.on('state.written', (account, { key, json }) => account.id === accountOf(together.token) && told.push([key, json])); // prettier-ignore
+        const atOnce = await Promise.all(steps.map((one) => take(together.web, one)));
+        const inTurn: Ack[] = [];
+        for (const one of steps) inTurn.push(await take(apart.web, one));
+        states.events.removeAllListeners();
+        const outcome = ({ ok, code, message }: Ack) => ({ ok, code, message });
+        expect(atOnce.map(outcome)).toEqual(inTurn.map(outcome));
+        const ok = steps.filter((_, n) => atOnce[n]!.ok);
+        expect(told).toEqual(ok.map(({ op, key, value }) => [key, op === 'delete' ? 'null' : JSON.stringify(value)]));
+        expect(await values(together.token, url)).toEqual(await values(apart.token, url));
+        // Each that changed something has a number of its own, in order.
+        const seqs = atOnce.flatMap(({ seq }, n) => (inTurn[n]!.ok ? [seq as number] : []));
+        expect(Math.max(...seqs, 0)).toBe(Math.max(...(await rowsOf(database.url, together.token)).map(({ seq }) => Number(seq)), 0)); // prettier-ignore
+        for (const { token } of [together, apart]) {
+          const living = (await rowsOf(database.url, token)).filter(({ size }) => size !== null);
+          const bytes = living.reduce((sum, { size }) => sum + size!, 0);
+          const [held] = await query(database.url, 'SELECT state_keys, state_bytes FROM accounts WHERE id = $1', [accountOf(token)]); // prettier-ignore
+          expect(held).toEqual({ state_keys: living.length, state_bytes: String(bytes) });
+        }
+      }),
+      { numRuns: 25, seed: 1 },
+    );
+  }, 60_000);
+
+  test('cost far fewer commits than one each, though they are of one key', async () => {
+    const { url, app } = await aServer({ limits });
+    const { web } = await aParty(url);
+    const commits = async () => {
+      const { values } = await app.get(Metrics).batchRows.get();
+      return values.find(({ metricName }) => metricName === 'pairline_batch_rows_count')!.value;
+    };
+    const before = await commits();
+    await Promise.all(Array.from({ length: 300 }, (_, n) => put(web, 'k', n)));
+    expect((await commits()) - before).toBeLessThan(100);
+  });
+
+  test('reach who follows by cursor in order, with the last value as the last', async () => {
+    const { web, token } = await aParty();
+    const following = kept(follower(server.url, token));
+    const acks = await Promise.all(Array.from({ length: 60 }, (_, n) => put(web, `k${n % 2}`, n)));
+    const last = acks.at(-1)!.seq as number;
+    const seen = () => statesIn(following.all('changes'));
+    await following.until(() => seen().some(({ seq }) => seq === last));
+    const seqs = seen().map(({ seq }) => seq);
+    expect([...seqs].sort((a, b) => a - b)).toEqual(seqs);
+    const newest = Object.fromEntries(seen().map(({ row }) => [row.id, row.value]));
+    expect(newest).toEqual({ k0: 58, k1: 59 });
+  });
+
+  const rowsOf = async (url: string, token: string) =>
+    (await query(url, 'SELECT seq, octet_length(content) AS size FROM states WHERE account_id = $1', [accountOf(token)])) as { seq: string; size: number | null }[]; // prettier-ignore
+});
+
 describe('deleting', () => {
   test('is told to followers as a delete, and leaves nothing of the value', async () => {
     const { handset, web, token } = await aParty();
@@ -231,6 +304,7 @@ describe('bounds', () => {
     const refused = acks.filter(({ ok }) => !ok);
     expect(acks.filter(({ ok }) => ok)).toHaveLength(KEYS - 1);
     expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['state_full']));
+    expect(refused[0]!.message).toContain('too many keys');
     expect(Object.keys(await values(token, url))).toHaveLength(KEYS);
     // What is there can still be changed…
     expect(await put(web, 'there', 1)).toMatchObject({ ok: true });
@@ -241,6 +315,25 @@ describe('bounds', () => {
     // Another account has its own.
     const other = await aParty(url);
     expect(await put(other.web, 'k', 1)).toMatchObject({ ok: true });
+  });
+
+  test('an account has so many bytes and no more; what makes it smaller is always taken', async () => {
+    const { url } = await aServer({ limits: { ...limits, stateBytes: 2048 } });
+    const { web, token } = await aParty(url);
+    expect(await put(web, 'a', 'x'.repeat(1000))).toMatchObject({ ok: true });
+    const refused = await put(web, 'b', 'x'.repeat(1000));
+    expect(refused).toMatchObject({
+      ok: false,
+      code: 'state_full',
+      message: expect.stringContaining('too many bytes'),
+    });
+    expect(await put(web, 'b', 'x'.repeat(900))).toMatchObject({ ok: true });
+    expect(await put(web, 'b', 'x'.repeat(1000))).toMatchObject({ ok: false, code: 'state_full' });
+    expect(await put(web, 'a', 'small')).toMatchObject({ ok: true });
+    expect(await put(web, 'b', 'x'.repeat(1000))).toMatchObject({ ok: true });
+    await remove(web, 'b');
+    expect(await put(web, 'c', 'x'.repeat(1800))).toMatchObject({ ok: true });
+    expect(Object.keys(await values(token, url)).sort()).toEqual(['a', 'c']);
   });
 
   test('a value has at most 256 KiB of JSON', async () => {

@@ -86,7 +86,7 @@ inChromium('pairing in a browser', (chromium) => {
   });
 
   test('a code is renewed before it expires, and the new one lets in', async () => {
-    const server = await serverWithPage({ pairingTtlMs: 4000 });
+    const server = await serverWithPage({ pairingTtlMs: 8000 });
     const phone = await phoneAt(server.url);
     const page = await chromium.open(server);
     const first = await shownLink(page);

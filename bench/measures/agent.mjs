@@ -15,8 +15,12 @@ const PEAK = `data:text/javascript,process.on('exit', () => process.stderr.write
 const BARE = `
 import { createReadStream } from 'node:fs';
 let texts = 0;
-for await (const chunk of createReadStream(process.argv[1], { highWaterMark: 1 << 18 }))
+let rest = Buffer.alloc(0);
+for await (const read of createReadStream(process.argv[1], { highWaterMark: 1 << 18 })) {
+  const chunk = Buffer.concat([rest, read]);
   for (let at = chunk.indexOf('<sms '); at !== -1; at = chunk.indexOf('<sms ', at + 5)) texts++;
+  rest = chunk.subarray(-4); // A beginning may be cut in two.
+}
 console.log(texts + ' read');
 `;
 
@@ -44,6 +48,17 @@ async function run(args, env = {}) {
   forget();
   if (code !== 0) throw new Error(`${args.at(-2)} ${args.at(-1)} ended with ${code}: ${said}`);
   return { seconds: (performance.now() - begin) / 1000, peak: Number(/peak (\d+)/.exec(said)[1]) / 1024, said };
+}
+
+/** Pairs a simulated phone, which then runs, and ends it once it has told the little that is on it. */
+async function pair(state, link) {
+  const child = spawn(process.execPath, [cli, '--simulated', ...state, 'pair', link], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
+  const forget = atExit(() => child.kill('SIGKILL'));
+  const over = once(child, 'close');
+  for await (const chunk of child.stdout) if (String(chunk).includes('history is told')) child.kill('SIGTERM');
+  const [code] = await over;
+  forget();
+  if (code !== 0) throw new Error(`the simulated phone ended with ${code}`);
 }
 
 /** A link to let a browser in by, which nobody has to open. */
@@ -74,7 +89,7 @@ export async function agent(bench) {
       const server = await bench.ours();
       const state = ['--state', join(folder, `state-${round}`)];
       const { link, close } = await showLink(`http://127.0.0.1:${server.port}`);
-      await run([cli, '--simulated', ...state, 'pair', link]);
+      await pair(state, link);
       await close();
       const bare = await run(['--input-type=module', '--eval', BARE, file]);
       const imported = await run([cli, ...state, 'import', file]);

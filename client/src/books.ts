@@ -2,8 +2,16 @@ import { STATE } from '@pairline/protocol';
 import { newId } from './ids.js';
 import { supersedes } from './keys/index.js';
 import { isBefore } from './memory-store.js';
-import type { OpenedConversation, OpenedMessage, OpenedPage, OpenedState } from './reading.js';
-import { LAST_ID, type ConversationRecord, type MessageRecord, type SyncState, type Writing } from './store.js';
+import type { OpenedConversation, OpenedMessage, OpenedPage, OpenedRecord, OpenedState } from './reading.js';
+import {
+  LAST_ID,
+  type ConversationRecord,
+  type MessageRecord,
+  type Store,
+  type SyncState,
+  type Writing,
+} from './store.js';
+import { ClientError } from './types.js';
 
 // Keeps what is shown of conversations in step with their messages, by what changes and without reading threads.
 
@@ -18,6 +26,10 @@ export interface Touched {
   threads: Map<string, number>;
   list: boolean;
   devices: boolean;
+  /** Values of the app. */
+  values?: true;
+  /** Tables of the app in which records came, changed or went. */
+  records?: Set<string>;
   /** There is something new for the server. */
   outbox?: boolean;
 }
@@ -56,8 +68,12 @@ export class Books {
     await this.tx.delete('devices', page.gone.devices);
     await this.enterStates(page.states);
     await this.tx.delete('states', page.gone.states);
+    await this.enterRecords(page.records);
+    await this.removeRecords(page.gone.records);
     this.touched.devices ||= page.devices.length + page.gone.devices.length > 0;
-    this.touched.list ||= page.states.length + page.gone.states.length + page.gone.conversations.length > 0;
+    const states = [...page.states.map(({ id }) => id), ...page.gone.states];
+    this.touched.list ||= page.gone.conversations.length > 0 || states.some((id) => !isOfApp(id));
+    if (states.some(isOfApp)) this.touched.values = true;
   }
 
   async enterMessages(messages: OpenedMessage[]): Promise<void> {
@@ -90,6 +106,15 @@ export class Books {
     );
   }
 
+  async removeRecords(ids: string[]): Promise<void> {
+    for (const old of await this.tx.getMany('records', ids)) if (old !== undefined) this.touchTable(old.table);
+    await this.tx.delete('records', ids);
+  }
+
+  touchTable(table: string): void {
+    (this.touched.records ??= new Set()).add(table);
+  }
+
   /** Changes a conversation as far as this device knows it. */
   async edit(id: string, change: (conversation: ConversationRecord) => ConversationRecord): Promise<void> {
     await this.load([id]);
@@ -103,6 +128,9 @@ export class Books {
       const old = (await this.tx.all(table)).filter((record) => record.round !== round);
       await this.tx.delete(table, old.map(({ id }) => id)); // prettier-ignore
     }
+    this.touched.values = true;
+    const records = (await this.tx.all('records')).filter((record) => record.round !== round);
+    await this.removeRecords(records.map(({ id }) => id));
     for (let before: MessageRecord | undefined, more = true; more;) {
       const piece = await this.tx.range({ ...(before && { before }), limit: PIECE });
       const old = piece.filter((message) => message.round !== round && message.born !== undefined);
@@ -191,6 +219,26 @@ export class Books {
     await this.tx.put('states', records);
   }
 
+  private async enterRecords(records: OpenedRecord[]): Promise<void> {
+    const ids = records.map(({ id }) => id);
+    const olds = await this.tx.getMany('records', ids);
+    const waiting = await this.tx.getMany('outbox', ids.map(recordWish)); // prettier-ignore
+    const { deviceId } = (await this.tx.value('session')) ?? {};
+    const kept = records.flatMap(({ origin, ...record }, i) => {
+      const { version } = record;
+      const [old, wish] = [olds[i], waiting[i]?.wish];
+      this.touchTable(record.table);
+      if (old !== undefined) this.touchTable(old.table);
+      // What was written here comes back when more has been written already, and waits.
+      if (origin === deviceId && wish?.kind === 'record' && wish.version > (version?.version ?? 0))
+        return old === undefined ? [] : { ...old, round: this.sync.round };
+      // In the clear the server alone decides which one is newer.
+      const newer = version !== undefined && (version.epoch === 0 || supersedes(version, old?.version));
+      return { ...(newer || old === undefined ? record : old), ...(record.row && { row: record.row }), round: this.sync.round }; // prettier-ignore
+    });
+    await this.tx.put('records', kept);
+  }
+
   private async load(ids: string[]): Promise<void> {
     const unknown = [...new Set(ids)].filter((id) => !this.conversations.has(id));
     const records = await this.tx.getMany('conversations', unknown);
@@ -235,6 +283,28 @@ export class Books {
   }
 }
 
+/** What a device does itself, in one transaction; resolves with what it touched. */
+export function keepBooks(store: Store, work: (books: Books, tx: Writing) => Promise<void>): Promise<Touched> {
+  return store.write(async (tx) => {
+    const sync = await tx.value('sync');
+    if (sync === undefined) throw new ClientError('not_paired', 'Nobody is signed in here');
+    const books = new Books(tx, sync);
+    await work(books, tx);
+    await tx.set('sync', await books.close());
+    return books.touched;
+  });
+}
+
+/** Whether a state is none of those that clients keep for themselves: `STATE` names them all. */
+export function isOfApp(key: string): boolean {
+  return !key.startsWith('e2e/');
+}
+
+/** The place in the outbox of what is to be told of a record. */
+export function recordWish(id: string): string {
+  return `record ${id}`;
+}
+
 export function deletionOf(messageId: string): string {
   return `delete ${messageId}`;
 }
@@ -243,8 +313,9 @@ function blank(id: string, round: number): ConversationRecord {
   return { id, number: '', unread: 0, round };
 }
 
-function lineOf({ id, timestamp, text, type, status, alias }: MessageRecord): ConversationRecord['last'] {
-  return { id, timestamp, text, type, status, alias };
+function lineOf(message: MessageRecord): ConversationRecord['last'] {
+  const { id, timestamp, text, type, status, alias, fault } = message;
+  return { id, timestamp, text, type, status, alias, ...(fault === undefined ? {} : { fault }) };
 }
 
 function isWaiting({ status }: MessageRecord): boolean {

@@ -16,6 +16,8 @@ import {
 import { freshSync } from './sync.js';
 import { Turns } from './waiting.js';
 
+export { loadPart } from './part.js';
+
 /** What Dexie says where there is no IndexedDB, or none for this page. */
 const NO_DATABASE = new Set(['MissingAPIError', 'OpenFailedError', 'InvalidStateError']);
 
@@ -101,9 +103,10 @@ class IndexedStore implements Store {
   constructor(private readonly name: string) {
     this.db = new Dexie(name);
     const byId = Object.fromEntries(TABLES.map((table) => [table, 'id']));
-    this.db.version(1).stores({
+    this.db.version(2).stores({
       values: '',
       ...byId,
+      records: 'id, table',
       // By thread, by time over all threads, and those that could not be opened: the others have no `fault` to be indexed.
       messages: 'id, [conversationId+timestamp+id], [timestamp+id], [fault+id]',
     });
@@ -167,6 +170,7 @@ class IndexedStore implements Store {
         .between([fault, afterId], [fault, LAST_ID], false, true)
         .limit(limit)
         .toArray(),
+    inTable: (table) => this.records.records.where('table').equals(table).toArray(),
     set: async (name, value) => {
       await (value === undefined ? this.records.values.delete(name) : this.records.values.put(value, name));
     },

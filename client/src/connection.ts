@@ -1,6 +1,7 @@
 import type { ErrorBody, ServerToClient } from '@pairline/protocol';
 import type { Socket } from 'socket.io-client';
 import { isErrorBody } from './http.js';
+import { loadPart } from './part.js';
 import { ClientError } from './types.js';
 import { backoff, pause } from './waiting.js';
 
@@ -18,7 +19,6 @@ const FINAL = new Set([
   'device_token_required',
   'registration_closed',
   'invite_required',
-  'removed',
 ]);
 /** What passes. */
 const PASSING = new Set([
@@ -30,6 +30,8 @@ const PASSING = new Set([
   'rate_limited',
   'resume_required',
   'not_authenticated',
+  // What table sync says of a session that is over: the connection hears of it too, and ends.
+  'token_expired',
   'device_not_registered',
   'internal',
 ]);
@@ -55,6 +57,8 @@ export class Connection {
   private reason = 'offline';
   private closing = new AbortController();
   private wake: AbortController | undefined;
+  /** Whether somebody has asked for another attempt since the last one began. */
+  private hurried = false;
   private lose: ((error: ClientError) => void) | undefined;
   private running: Promise<void> | undefined;
   private readonly waiting = new Set<{ resolve: () => void; reject: (error: Error) => void }>();
@@ -70,9 +74,10 @@ export class Connection {
     this.running = this.run(this.closing.signal).finally(() => (this.running = undefined));
   }
 
-  /** Tries at once. */
+  /** Tries at once. An attempt that is under way may have begun too early: when it fails, the next one does not wait. */
   retry(): void {
     if (this.running === undefined) return this.start();
+    this.hurried = !this.live;
     this.wake?.abort();
   }
 
@@ -137,6 +142,7 @@ export class Connection {
 
   private async run(closing: AbortSignal): Promise<void> {
     for (let attempt = 0; !closing.aborted;) {
+      this.hurried = false;
       this.line.phase({ phase: 'connecting' });
       const began = Date.now();
       const error = await this.session(closing);
@@ -152,7 +158,7 @@ export class Connection {
   }
 
   private async rest(error: ClientError, attempt: number): Promise<void> {
-    const wait = waitAfter(error, attempt);
+    const wait = this.hurried ? 0 : waitAfter(error, attempt);
     const reason = PASSING.has(error.code) ? {} : { reason: error.code };
     this.wake = new AbortController();
     this.line.phase({ phase: 'offline', retryAt: Date.now() + wait, ...reason });
@@ -188,7 +194,7 @@ export class Connection {
   private async serve(over: AbortSignal): Promise<void> {
     const auth = await this.line.prepare(over);
     // Not before it is needed: a page shows what is stored first.
-    const { io } = await import('socket.io-client');
+    const { io } = await loadPart(() => import('socket.io-client'));
     if (over.aborted) return;
     const socket: Socket = io(new URL(this.url).origin, {
       transports: ['websocket'],

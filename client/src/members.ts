@@ -3,7 +3,7 @@ import type { Connection } from './connection.js';
 import { call } from './http.js';
 import type { Keyring } from './keys/index.js';
 import { ClientError, type Device } from './types.js';
-import { pause } from './waiting.js';
+import { pause, Turns } from './waiting.js';
 
 const TRIES = 5;
 const LEARN_MS = 30_000;
@@ -25,6 +25,7 @@ export interface Household {
 /** Who has the account's keys, and what is needed to change that. */
 export class Members {
   private readonly waiting = new Set<() => void>();
+  private readonly handing = new Turns();
 
   constructor(
     readonly keyring: Keyring,
@@ -49,9 +50,15 @@ export class Members {
    */
   async shutOut(deviceId: string): Promise<void> {
     await this.household.refresh();
-    for (let attempt = 0; this.has(deviceId); attempt++) {
+    const { epoch: began } = this.keyring;
+    // One that joined just now may be known to others only: it takes an epoch to be sure.
+    const wasKnown = this.has(deviceId);
+    const isIn = () => (wasKnown ? this.has(deviceId) : this.keyring.epoch === began);
+    for (let attempt = 0; isIn(); attempt++) {
       if (attempt === TRIES) throw new ClientError('state_exists', 'Other devices begin one epoch after the other');
       const listed = await this.listed();
+      // Somebody else was faster.
+      if (!isIn()) break;
       const { epoch } = this.keyring;
       const rotation = await this.keyring.rotate(deviceId, listed);
       const { key, value } = rotation;
@@ -67,6 +74,26 @@ export class Members {
     }
     const gone = async () => ({ key: STATE.member(deviceId) });
     await this.connection.deliver('state:delete', gone).catch(unlessGone);
+    // Somebody may have been let in meanwhile.
+    await this.handLateKeys();
+  }
+
+  /**
+   * Brings the newest keys to members that joined while somebody who did not know of them made an epoch. Whatever member
+   * knows of them does so, when it hears of that epoch and with each connection. Rejects with what keeps it from that.
+   */
+  handLateKeys(): Promise<void> {
+    return this.handing.take(async () => {
+      if (this.keyring.owed().length === 0) return;
+      const listed = new Set((await this.household.list()).map(({ id }) => id));
+      for (const deviceId of this.keyring.owed()) {
+        // As with a new epoch: who is in it is a device that the server lists.
+        const rows = listed.has(deviceId) ? await this.keyring.lateKeys(deviceId) : [];
+        for (const { key, value } of rows) await this.connection.deliver('state:put', async () => ({ key, value }));
+        this.keyring.paid(deviceId, rows.at(-1)?.epoch ?? Infinity);
+        await this.household.keep();
+      }
+    });
   }
 
   /** Whoever is let in while the list is on its way is not in it yet. */

@@ -32,6 +32,7 @@ export class MemoryStore implements Store {
     conversations: new Map(),
     devices: new Map(),
     states: new Map(),
+    records: new Map(),
     outbox: new Map(),
     drafts: new Map(),
     moves: new Map(),
@@ -119,6 +120,7 @@ export class MemoryStore implements Store {
           .filter((message) => message.fault === fault && message.id > afterId)
           .sort((a, b) => (a.id < b.id ? -1 : 1))
           .slice(0, limit),
+      inTable: async (name) => [...tables.records.values()].filter(({ table }) => table === name),
       set: async (name, value) => {
         const before = this.values;
         undo.push(() => (this.values = before));

@@ -2,7 +2,7 @@ import { Books } from './books.js';
 import { isPassing, waitAfter, type Connection } from './connection.js';
 import { epochOf } from './keys/index.js';
 import type { Reader } from './reading.js';
-import { LAST_ID, type OutboxRecord, type Sealed, type Store } from './store.js';
+import { LAST_ID, type OutboxRecord, type RowWish, type Sealed, type Store } from './store.js';
 import { ClientError } from './types.js';
 import { pause } from './waiting.js';
 
@@ -11,6 +11,8 @@ type Send = Extract<Wish, { kind: 'send' }>;
 type Read = Extract<Wish, { kind: 'read' }>;
 
 const TRIES = 5;
+/** What is sealed as it goes. */
+const HELD = new Set(['send', 'put', 'value', 'record']);
 
 /** Works off what was done here, in order, one at a time, whichever tab did it. */
 export class Outbox {
@@ -24,6 +26,8 @@ export class Outbox {
     private readonly reader: () => Reader | undefined,
     /** A message failed for good. */
     private readonly failed: (conversationId: string) => void,
+    /** Tells what an app wrote; what is refused gives way to what stands. */
+    private readonly tellRow: (record: OutboxRecord, wish: RowWish) => Promise<void>,
   ) {}
 
   /** There may be something to do. */
@@ -60,13 +64,14 @@ export class Outbox {
       if (reader === undefined || !this.connection.isLive) return false;
       const record = await this.store.read((tx) => tx.get('outbox', id));
       // Taken back, or replaced by something later, while it waited for its turn.
-      if (record?.order !== order) return true;
+      if (record?.order !== order || isHeld(record, reader)) return true;
       try {
         await this.tell(record, reader);
         await this.done(record);
         return true;
       } catch (error) {
-        if (!(error instanceof ClientError)) throw error;
+        // A part of an older page that is not to be had any more: what is written is not lost for that.
+        if (!(error instanceof ClientError) || error.code === 'stale_page') throw error;
         if (!isPassing(error) || (error.code === 'internal' && attempt === TRIES)) {
           // The server has a message under this id, and only this device knows the id: an earlier try got through.
           await this.done(record, error.code !== 'temp_id_taken');
@@ -79,7 +84,8 @@ export class Outbox {
     }
   }
 
-  private async tell({ id, wish }: OutboxRecord, reader: Reader): Promise<void> {
+  private async tell(record: OutboxRecord, reader: Reader): Promise<void> {
+    const { id, wish } = record;
     if (wish.kind === 'send') {
       const { phoneNumber, message } = await this.sealed(id, wish, reader);
       await this.connection.request('web:send-message', { phoneNumber, message, tempId: id });
@@ -89,6 +95,8 @@ export class Outbox {
         await this.connection.request('web:mark-read', { conversationId: wish.conversationId });
     } else if (wish.kind === 'delete') {
       await this.connection.request('web:delete-message', { messageId: wish.messageId });
+    } else if (wish.kind === 'value' || wish.kind === 'record') {
+      await this.tellRow(record, wish);
     } else {
       const { key } = wish;
       const value = reader.keyring === undefined ? wish.value : await reader.keyring.seal('state', key, wish.value);
@@ -132,6 +140,14 @@ export class Outbox {
     });
     if (thread !== undefined) this.failed(thread);
   }
+}
+
+/**
+ * While the others have gone on to an epoch whose key has not come, nothing is sealed: it would be with a key that a device
+ * has which was removed. It goes when the key is here.
+ */
+function isHeld({ wish }: OutboxRecord, { keyring }: Reader): boolean {
+  return keyring?.isLeftOut === true && HELD.has(wish.kind);
 }
 
 /** What goes to the server of a message: the envelope and the alias, or, where nothing is encrypted, the text itself. */

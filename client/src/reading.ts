@@ -4,12 +4,14 @@ import {
   type ConversationRow,
   type DeviceRow,
   type MessageRow,
+  type RecordRow,
   type SealedConversation,
   type SealedMessage,
+  type SealedRecord,
   type StateRow,
 } from '@pairline/protocol';
 import type { Keyring } from './keys/index.js';
-import type { ConversationRecord, MessageRecord, StateRecord } from './store.js';
+import type { ConversationRecord, MessageRecord, RecordRecord, StateRecord } from './store.js';
 import type { Fault } from './types.js';
 
 // From rows as the server tells them to records as they are kept: opened, and checked against what the server could
@@ -21,6 +23,8 @@ export type OpenedConversation = Pick<ConversationRecord, 'id' | 'number' | 'nam
   row: ConversationRow;
 };
 export type OpenedState = Omit<StateRecord, 'round'>;
+/** `origin`: the device that wrote it. */
+export type OpenedRecord = Omit<RecordRecord, 'round'> & { origin: string };
 
 /** The changes of a page, by kind. Of a row that stands in it twice, the last one. */
 export interface OpenedPage {
@@ -28,10 +32,11 @@ export interface OpenedPage {
   conversations: OpenedConversation[];
   devices: DeviceRow[];
   states: OpenedState[];
-  gone: { messages: string[]; conversations: string[]; devices: string[]; states: string[] };
+  records: OpenedRecord[];
+  gone: Record<(typeof TABLE)[keyof typeof TABLE], string[]>;
 }
 
-const TABLE = { message: 'messages', conversation: 'conversations', device: 'devices', state: 'states' } as const;
+const TABLE = { message: 'messages', conversation: 'conversations', device: 'devices', state: 'states', record: 'records' } as const; // prettier-ignore
 /** How many aliases are remembered: about the numbers that somebody writes with. */
 const ALIASES = 10_000;
 
@@ -55,7 +60,8 @@ export class Reader {
         else if (kind === 'message') page.messages.push({ ...(await this.message(row)), born: change.seq });
         else if (kind === 'conversation') page.conversations.push(await this.conversation(row));
         else if (kind === 'device') page.devices.push(row);
-        else page.states.push(await this.state(row));
+        else if (kind === 'state') page.states.push(await this.state(row));
+        else page.records.push(await this.record(row));
       }),
     );
     return page;
@@ -114,6 +120,24 @@ export class Reader {
     return { id, value: opened.value, version: { epoch: opened.epoch, version } };
   }
 
+  async record(row: RecordRow): Promise<OpenedRecord> {
+    const { id, table, data, clientDate, origin } = row;
+    const closed = { id, table, origin };
+    if (this.keyring === undefined) {
+      if (this.isSealed(data)) return { ...closed, row };
+      return {
+        ...closed,
+        data,
+        version: { epoch: 0, version: Number(clientDate) || Date.parse(String(clientDate)) || 0 },
+      };
+    }
+    const opened = await this.keyring.open<SealedRecord>('record', id, data);
+    if (!opened.ok) return { ...closed, ...(opened.fault === 'no-key' ? { row } : {}) };
+    const { value, epoch } = opened;
+    if (!isRecord(value) || value.table !== table) return closed;
+    return { ...closed, data: value.data, version: { epoch, version: value.version } };
+  }
+
   /** What the server knows a number by: the number itself where nothing is encrypted. */
   async alias(number: string): Promise<string> {
     if (this.keyring === undefined) return number;
@@ -133,12 +157,14 @@ export class Reader {
 }
 
 export function nothing(): OpenedPage {
-  const gone = { messages: [], conversations: [], devices: [], states: [] };
-  return { messages: [], conversations: [], devices: [], states: [], gone };
+  const gone = { messages: [], conversations: [], devices: [], states: [], records: [] };
+  return { messages: [], conversations: [], devices: [], states: [], records: [], gone };
 }
 
-function faulty(fault: Fault, row: MessageRow): Pick<MessageRecord, 'fault' | 'row'> {
-  return fault === 'no-key' ? { fault, row } : { fault };
+function faulty(fault: Fault, row: MessageRow): Pick<MessageRecord, 'fault' | 'row' | 'unsealed'> {
+  if (fault === 'no-key') return { fault, row };
+  // Another door of the server's API brings such rows, and so can a server that lies: which of the two, nothing says.
+  return fault === 'not-sealed' ? { fault, unsealed: row.body } : { fault };
 }
 
 // What is inside an envelope was written by a member of the account, who may have its own faults.
@@ -159,4 +185,9 @@ function isConversation(value: unknown): value is SealedConversation {
   return (
     typeof number === 'string' && (name === undefined || typeof name === 'string') && Number.isSafeInteger(version)
   );
+}
+
+function isRecord(value: unknown): value is SealedRecord {
+  const { table, version } = (value ?? {}) as Partial<SealedRecord>;
+  return typeof table === 'string' && Number.isSafeInteger(version);
 }

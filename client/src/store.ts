@@ -1,4 +1,4 @@
-import type { ConversationRow, DeviceRow, LocalStatus, MessageRow, StateRow } from '@pairline/protocol';
+import type { ConversationRow, DeviceRow, LocalStatus, MessageRow, RecordRow, StateRow } from '@pairline/protocol';
 import type { SavedKeyring } from './keys/index.js';
 import type { Fault } from './types.js';
 
@@ -21,7 +21,7 @@ export interface Session {
   accountId: string;
   /** This device. */
   deviceId: string;
-  /** The account's phone. */
+  /** The phone that let this device in; empty for one that signed in. */
   phoneId: string;
 }
 
@@ -62,6 +62,8 @@ export interface MessageRecord {
   status?: LocalStatus;
   read: boolean;
   fault?: Fault;
+  /** What a message in the clear says, in an account with keys. */
+  unsealed?: string;
   /** The row, while it cannot be opened: its key may come. */
   row?: MessageRow;
   /**
@@ -87,7 +89,7 @@ export interface ConversationRecord {
   row?: ConversationRow;
   fault?: Fault;
   /** The newest message. */
-  last?: Pick<MessageRecord, 'id' | 'timestamp' | 'text' | 'type' | 'status' | 'alias'>;
+  last?: Pick<MessageRecord, 'id' | 'timestamp' | 'text' | 'type' | 'status' | 'alias' | 'fault'>;
   /** Unread received messages that the row's own count does not have. */
   unread: number;
   round: number;
@@ -106,6 +108,18 @@ export interface StateRecord {
   round: number;
 }
 
+/** A row of an app's table. */
+export interface RecordRecord {
+  id: string;
+  table: string;
+  data?: unknown;
+  /** When it was written, ms since 1970; epoch 0: in the clear. Absent when there is no data that could be opened. */
+  version?: { epoch: number; version: number };
+  /** The row, while it cannot be opened. */
+  row?: RecordRow;
+  round: number;
+}
+
 /** Something done here that the server does not know yet. Worked off in the order of `order`. */
 export interface OutboxRecord {
   /** What it is about: a later one about the same takes its place. */
@@ -115,8 +129,14 @@ export interface OutboxRecord {
     | { kind: 'send'; number: string; text: string; timestamp: number; conversationId?: string; sealed?: Sealed }
     | { kind: 'read'; conversationId: string; upTo: number }
     | { kind: 'delete'; messageId: string }
-    | { kind: 'put'; key: string; value: unknown };
+    | { kind: 'put'; key: string; value: unknown }
+    | RowWish;
 }
+
+/** What an app wrote: without `value` or `data` it is to be deleted. */
+export type RowWish =
+  | { kind: 'value'; key: string; value?: unknown; version: number }
+  | { kind: 'record'; recordId: string; table: string; data?: unknown; version: number };
 
 /** As it went out: a repeat has to be the same to the byte. */
 export interface Sealed {
@@ -139,13 +159,23 @@ export interface Tables {
   conversations: ConversationRecord;
   devices: DeviceRecord;
   states: StateRecord;
+  records: RecordRecord;
   outbox: OutboxRecord;
   drafts: DraftRecord;
   moves: MoveRecord;
   messages: MessageRecord;
 }
 
-export const TABLES = ['conversations', 'devices', 'states', 'outbox', 'drafts', 'moves', 'messages'] as const;
+export const TABLES = [
+  'conversations',
+  'devices',
+  'states',
+  'records',
+  'outbox',
+  'drafts',
+  'moves',
+  'messages',
+] as const;
 
 /** A place in a thread. Messages are in the order of their time, and of their ids where that is the same. */
 export type Place = Pick<MessageRecord, 'timestamp' | 'id'>;
@@ -173,6 +203,8 @@ export interface Reading {
   range(range: Range): Promise<MessageRecord[]>;
   /** Those with this fault, by id. */
   faulty(fault: Fault, afterId: string, limit: number): Promise<MessageRecord[]>;
+  /** The records of one of the app's tables. */
+  inTable(table: string): Promise<RecordRecord[]>;
 }
 
 export interface Writing extends Reading {
@@ -212,6 +244,10 @@ export interface News {
   session?: true;
   /** Conversations whose messages, draft or flags changed, and since when: the time of the oldest message that did. */
   conversations?: [id: string, since: number][];
+  /** Values of the app. */
+  values?: true;
+  /** Tables of the app. */
+  records?: string[];
   /** There is something to send. */
   outbox?: true;
 }

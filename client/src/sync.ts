@@ -1,8 +1,8 @@
-import type { Change, ChangesPage, SnapshotPage } from '@pairline/protocol';
+import { STATE, type Change, type ChangesPage, type SnapshotPage } from '@pairline/protocol';
 import { Books, type Touched } from './books.js';
-import type { Keyring, SavedKeyring } from './keys/index.js';
+import type { Keyring, Learned, SavedKeyring } from './keys/index.js';
 import { nothing, type OpenedPage, type Reader } from './reading.js';
-import type { MessageRecord, Reading, Store, SyncState, Writing } from './store.js';
+import type { MessageRecord, Reading, Session, Store, SyncState, Writing } from './store.js';
 import { ClientError } from './types.js';
 
 // Takes the account's rows over into the store, page by page, each together with the cursor after it. Several tabs do so
@@ -33,7 +33,7 @@ export class Sync {
   constructor(
     private readonly store: Store,
     private readonly reader: Reader,
-    private readonly accountId: string,
+    private readonly session: Session,
     private readonly events: SyncEvents,
   ) {}
 
@@ -73,8 +73,7 @@ export class Sync {
   }
 
   /**
-   * Takes over a page of changes after a cursor; answers the messages that came new with it. Rejects with `Behind`, and
-   * with a `ClientError` `removed` when an epoch began without this device.
+   * Takes over a page of changes after a cursor; answers the messages that came new with it. Rejects with `Behind`.
    */
   async take({ changes, cursor }: ChangesPage, after: number): Promise<MessageRecord[]> {
     const learned = await this.learn(changes);
@@ -104,8 +103,11 @@ export class Sync {
   }
 
   private async ours(tx: Reading): Promise<SyncState> {
-    const sync = await tx.value('sync');
-    if (sync?.accountId !== this.accountId) throw new Behind();
+    const [sync, session] = [await tx.value('sync'), await tx.value('session')];
+    if (sync?.accountId !== this.session.accountId) throw new Behind();
+    // Another tab has signed in anew: what comes here now is opened with the keys of the device that this was.
+    if (session !== undefined && session.token !== this.session.token)
+      throw new ClientError('session_expired', 'Another tab has begun another session');
     return sync;
   }
 
@@ -164,14 +166,11 @@ export class Sync {
     const { keyring } = this.reader;
     if (keyring === undefined) return false;
     const { epoch } = keyring;
-    let learned = false;
-    for (const { kind, id, row } of changes) {
-      if (kind !== 'state' || row === undefined) continue;
-      const result = await keyring.learn(id, row.value);
-      if (result === 'removed') throw new ClientError('removed', 'This device was removed');
-      learned ||= result === 'learned';
-    }
-    if (learned) this.events.learned();
+    const results = new Set<Learned>();
+    for (const { kind, id, row } of changes)
+      if (kind === 'state' && row !== undefined) results.add(await keyring.learn(id, row.value));
+    if (results.has('joined')) await this.store.write((tx) => tellOfMember(tx, keyring));
+    if (results.has('learned') || results.has('joined') || results.has('left-out')) this.events.learned();
     return keyring.epoch !== epoch;
   }
 
@@ -198,11 +197,14 @@ export class Sync {
     const closed = await this.store.read(async (tx) => ({
       conversations: (await tx.all('conversations')).filter(({ fault }) => fault === 'no-key'),
       states: await tx.all('states'),
+      // Only where there are keys that could open one: there may be many.
+      records: this.reader.keyring === undefined ? [] : await tx.all('records'),
     }));
     const page = nothing();
     for (const { row } of closed.conversations)
       if (row !== undefined) page.conversations.push(await this.reader.conversation(row));
     for (const { row } of closed.states) if (row !== undefined) page.states.push(await this.reader.state(row));
+    for (const { row } of closed.records) if (row !== undefined) page.records.push(await this.reader.record(row));
     await this.write(async () => ({ page, now: {} }));
   }
 
@@ -216,6 +218,12 @@ export class Sync {
   }
 }
 
+/** Has this device's key told to the others, under the newest epoch that is here when it goes. */
+export async function tellOfMember(tx: Writing, keyring: Keyring): Promise<void> {
+  const wish = { kind: 'put' as const, key: STATE.member(keyring.deviceId), value: keyring.member() };
+  await tx.put('outbox', [{ id: wish.key, order: '', wish }]);
+}
+
 /** Saves a keyring, unless another tab has saved one that is further. */
 export async function keepKeys(tx: Writing, keyring: Keyring): Promise<void> {
   const saved = await tx.value('keyring');
@@ -225,13 +233,16 @@ export async function keepKeys(tx: Writing, keyring: Keyring): Promise<void> {
   const epochs = Object.keys(saved.epochs).length;
   if (epochs > keyring.epoch) return;
   const others = epochs < keyring.epoch ? [] : saved.members.filter(({ deviceId }) => !ours.members.some((member) => member.deviceId === deviceId)); // prettier-ignore
-  await tx.set('keyring', { ...ours, members: [...ours.members, ...others] });
+  // The rows that this tab has still to come to are known to another one.
+  const ahead = ours.ahead ?? (epochs === keyring.epoch ? saved.ahead : undefined);
+  await tx.set('keyring', { ...ours, members: [...ours.members, ...others], ...(ahead && { ahead }) });
 }
 
 function same(a: SavedKeyring, b: SavedKeyring): boolean {
   return (
     Object.keys(a.epochs).length === Object.keys(b.epochs).length &&
     a.refused === b.refused &&
+    JSON.stringify([a.owed, a.ahead]) === JSON.stringify([b.owed, b.ahead ?? a.ahead]) &&
     b.members.every(({ deviceId }) => a.members.some((member) => member.deviceId === deviceId))
   );
 }

@@ -14,16 +14,16 @@ export interface State {
   phase: 'signed-out' | 'connecting' | 'syncing' | 'live' | 'offline';
   /** When the next attempt is due (phase `offline`). */
   retryAt?: number;
-  /** The account's phone, as far as is known. */
-  phone: { here: boolean; lastSeen?: number };
+  /** The account's phone, as far as is known. `gone`: none is on the account; it was taken off, or there never was one. */
+  phone: { here: boolean; lastSeen?: number; gone?: true };
   /** Messages written here that the phone has not taken yet. */
   waiting: number;
   /** How far catching up is: rows received so far. */
   synced?: number;
   /**
-   * Why there is no session, or why the last attempt failed: an error code of the server, `removed` when this device was or
-   * the others went on without it, `replaced` when the phone's store is in use elsewhere, `failed` when the store here does
-   * not take what comes.
+   * Why there is no session, or why the last attempt failed: an error code of the server, `removed` when this device was,
+   * `left_out` while the others have gone on to a key that this device has not got yet, `replaced` when the phone's store is in
+   * use elsewhere, `failed` when the store here does not take what comes.
    */
   reason?: string;
   /** Whether what this account says is end-to-end encrypted. */
@@ -39,12 +39,16 @@ export interface Conversation {
   lastTime: number;
   lastType?: 'sent' | 'received';
   lastStatus?: LocalStatus;
+  /** Why the last message cannot be shown; `lastText` is empty then. */
+  lastFault?: Fault;
   unread: number;
   pinned: boolean;
   archived: boolean;
   draft: string;
   /** False when nothing of it can be decrypted here. */
   readable: boolean;
+  /** Why its name and number are not known, or not the newest. */
+  fault?: Fault;
 }
 
 /**
@@ -65,6 +69,11 @@ export interface Message {
   status?: LocalStatus;
   read: boolean;
   fault?: Fault;
+  /**
+   * What a message with the fault `not-sealed` says. Whoever runs the server, or got into it, can have written it, in
+   * anybody's name: it is not to be shown as if it were from who it says, nor as if it were encrypted.
+   */
+  unsealed?: string;
 }
 
 export interface Device {
@@ -107,6 +116,23 @@ export interface Pairing {
   cancel(): void;
 }
 
+/** What a person signs in with, and what the device is called from then on. `remember`: as in `pair`. */
+export type Credentials = SignInAs & { password: string } & ({ email: string } | { name: string });
+
+export interface SignInAs {
+  deviceName: string;
+  remember: boolean;
+}
+
+/** A row of an app's table. */
+export interface AppRecord {
+  /** A UUID. */
+  id: string;
+  table: string;
+  /** Any JSON. */
+  data: unknown;
+}
+
 /** What a browser-side client tells. Each listener can be taken off by the function that `on` answers. */
 export interface ClientEvents {
   state: [state: State];
@@ -118,8 +144,12 @@ export interface ClientEvents {
    */
   messages: [conversationId: string, since: number];
   devices: [];
-  /** A message came in while the client was live: for notifications. */
+  /** A message came in while the client was live: for notifications. None that may be forged. */
   incoming: [message: Message, conversation: Conversation];
+  /** Values of the app changed: read them again. */
+  values: [];
+  /** Records of a table changed: read it again. Without a table: somebody signed in or out, read all. */
+  records: [table?: string];
 }
 
 /** A browser (or any program that is not the phone) of an account. */
@@ -129,6 +159,17 @@ export interface WebClient {
 
   /** Shows a code for a phone to scan. `remember: false` keeps everything in memory: gone with the tab. */
   pair(options: { deviceName: string; remember: boolean }): Pairing;
+  /** Makes an account and signs in to it. Rejects with the server's codes (docs/accounts.md): `email_taken`, `name_taken`, … */
+  register(credentials: Credentials & { inviteToken?: string }): Promise<void>;
+  /**
+   * Rejects with `wrong_credentials` and the server's other codes; with `no_keys` where the account's keys are on this
+   * device already: pair it again, so that it goes on with them. A new device reads nothing that is end-to-end encrypted.
+   */
+  signIn(credentials: Credentials): Promise<void>;
+  /** Sends a code of six digits to an email. Rejects with `mail_unavailable` where the server sends none. */
+  requestCode(email: string): Promise<void>;
+  /** Signs in by that code; an email without an account gets one. Rejects with `wrong_code`, and as `signIn`. */
+  signInByCode(by: SignInAs & { email: string; code: string }): Promise<void>;
   /** Lets another browser in: `code` is what its QR code says, or the link beside it. */
   approve(code: string): Promise<void>;
 
@@ -154,6 +195,28 @@ export interface WebClient {
   markRead(conversationId: string): Promise<void>;
   setFlags(conversationId: string, flags: { pinned?: boolean; archived?: boolean }): Promise<void>;
   saveDraft(conversationId: string, text: string): Promise<void>;
+
+  /** What devices of the account share under a name (docs/live-state.md); undefined when there is nothing, or it cannot be decrypted. */
+  value(key: string): Promise<unknown>;
+  /** All of them by name, but for those that clients keep for themselves. */
+  values(): Promise<Map<string, unknown>>;
+  /**
+   * Any JSON but for undefined, up to 256 KiB with what encrypting adds. Kept in the outbox before it resolves; the one that reaches
+   * the server last stands. One that the server refuses gives way to what stands. Rejects with `bad_request`,
+   * `payload_too_large`, and `no_keys` in an encrypted account without them.
+   */
+  setValue(key: string, value: unknown): Promise<void>;
+  deleteValue(key: string): Promise<void>;
+  /** The records of a table of the app (docs/table-sync.md) that can be decrypted, by id: those of `putRecord` as they were made. */
+  records(table: string): Promise<AppRecord[]>;
+  record(id: string): Promise<AppRecord | undefined>;
+  /**
+   * Puts a record in place of what has its id (a UUID; without one it is new), and resolves with the id. Kept in the outbox before
+   * it resolves; of two devices' records the one written later stands, and another one, or one that the server
+   * refuses, gives way to it. Rejects as `setValue`; the size is the server's `MAX_PUSH_BYTES`.
+   */
+  putRecord(table: string, data: unknown, id?: string): Promise<string>;
+  deleteRecord(id: string): Promise<void>;
 
   devices(): Promise<Device[]>;
   renameDevice(id: string, name: string): Promise<void>;

@@ -88,6 +88,16 @@ export async function listContacts(store: Store): Promise<Contact[]> {
   return pieces.flatMap(({ value }) => (value as ContactsValue | undefined)?.contacts ?? []);
 }
 
+/** How many messages wait, and whether the account has no phone any more: known once all that there is has come. */
+export function readStanding(store: Store): Promise<{ waiting: number; phoneGone: boolean }> {
+  return store.read(async (tx) => {
+    const sync = await tx.value('sync');
+    const isWhole = sync !== undefined && sync.snapshot === undefined;
+    const phones = isWhole ? (await tx.all('devices')).filter(({ kind }) => kind === 'phone') : [];
+    return { waiting: sync?.waiting ?? 0, phoneGone: isWhole && phones.length === 0 };
+  });
+}
+
 /** A conversation by any name it had. */
 export async function find(tx: Reading, id: string): Promise<ConversationRecord | undefined> {
   const record = await tx.get('conversations', id);
@@ -109,11 +119,12 @@ export function toMessage(message: MessageRecord, conversation: ConversationReco
     read: message.read || timestamp <= (conversation?.row?.readUpTo ?? 0),
     ...(status === undefined ? {} : { status }),
     ...(fault === undefined ? {} : { fault }),
+    ...(fault === 'not-sealed' && message.unsealed !== undefined ? { unsealed: message.unsealed } : {}),
   };
 }
 
 function toConversation(record: ConversationRecord, flags: unknown, draft = ''): Conversation {
-  const { id, number, name, row, last, unread } = record;
+  const { id, number, name, row, last, unread, fault } = record;
   const { pinned, archived } = (flags ?? {}) as Partial<FlagsValue>;
   const told = row?.lastMessage;
   // The rule of docs/protocol.md: the newest message, unless the phone told of a newer one.
@@ -127,11 +138,13 @@ function toConversation(record: ConversationRecord, flags: unknown, draft = ''):
     lastTime: Math.max(row?.lastMessageTime ?? 0, last?.timestamp ?? 0),
     ...(newest === undefined ? {} : { lastType: newest.type }),
     ...(newest?.status === undefined ? {} : { lastStatus: newest.status }),
+    ...(newest?.fault === undefined ? {} : { lastFault: newest.fault }),
     unread: (row?.unreadCount ?? 0) + unread,
     pinned: pinned === true,
     archived: archived === true,
     draft,
     readable: number !== '',
+    ...(fault === undefined ? {} : { fault }),
   };
 }
 

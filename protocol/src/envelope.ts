@@ -45,8 +45,10 @@ export interface SealedConversation {
 
 /** Values of `state` rows are envelopes too: AAD kind `state`, id the key of the row. */
 export const STATE = {
-  /** An epoch's key for each device: `EpochValue`, written once (`ifAbsent`). The one state value that is no envelope. */
+  /** An epoch's key for each device: `EpochValue`, written once (`ifAbsent`). No envelope. */
   epoch: (epoch: number) => `e2e/epoch/${epoch}`,
+  /** An epoch's key for a device that had joined without its maker knowing: `LateKeyValue`. No envelope either. */
+  lateKey: (epoch: number, deviceId: string) => `e2e/late/${epoch}/${deviceId}`,
   /** A device that joined, sealed under the current epoch: `MemberValue`. */
   member: (deviceId: string) => `e2e/member/${deviceId}`,
   /** What people set for a conversation: `FlagsValue`. */
@@ -54,6 +56,21 @@ export const STATE = {
   /** The phone's address book, in pieces: `ContactsValue`. */
   contacts: (piece: number) => `e2e/contacts/${piece}`,
 } as const;
+
+/** A state of an app's, under a name that is none of these. A reader never goes back to a lower `version`. */
+export interface SealedValue {
+  value: unknown;
+  /** As in `SealedConversation`. */
+  version: number;
+}
+
+/** In the data of a record. AAD kind `record`, id the id of the row. A reader never goes back to a lower `version`. */
+export interface SealedRecord {
+  table: string;
+  data: unknown;
+  /** The clientDate that it was pushed with, ms since 1970. */
+  version: number;
+}
 
 /** `key` is the X25519 public key of the device, base64url. */
 export interface MemberValue {
@@ -83,6 +100,16 @@ export interface EpochValue {
   members: string;
 }
 
+/**
+ * The key of an epoch for a device that stands neither in the epoch's list nor among those it leaves out. `key` is sealed as
+ * in `EpochValue`, with the name of this row as AAD, by a member `by` of the epoch. It counts only if it opens the list in
+ * the epoch's own row, and after that row.
+ */
+export interface LateKeyValue {
+  by: string;
+  key: string;
+}
+
 export const EPOCH_INFO = 'pairline/1 epoch';
 
 /**
@@ -95,6 +122,8 @@ export const SAFETY_INFO = 'pairline/1 safety';
 export interface EpochMembers {
   epoch: number;
   members: MemberValue[];
+  /** Ids of the devices that were to be left out. Of whoever else is missing, the maker did not know. */
+  without?: string[];
 }
 
 /** How far a message is on its way, beyond what the server knows. */

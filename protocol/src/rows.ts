@@ -2,7 +2,7 @@
 // "sealed" holds an envelope (envelope.ts) when it comes from a native client, and plain text otherwise.
 
 /** A change of one row of the account. `row` is there unless the row is gone. */
-export type Change = ChangeOf<'conversation', ConversationRow> | ChangeOf<'message', MessageRow> | ChangeOf<'device', DeviceRow> | ChangeOf<'state', StateRow>; // prettier-ignore
+export type Change = ChangeOf<'conversation', ConversationRow> | ChangeOf<'message', MessageRow> | ChangeOf<'device', DeviceRow> | ChangeOf<'state', StateRow> | ChangeOf<'record', RecordRow>; // prettier-ignore
 
 interface ChangeOf<Kind extends string, Row> {
   /** The account's number of the change: unique, and in the order in which changes happened. */
@@ -80,6 +80,19 @@ export interface DeviceRow {
 export interface StateRow {
   id: string;
   value: unknown;
+}
+
+/** A row of an app's table (docs/table-sync.md). The server does not look into it. */
+export interface RecordRow {
+  /** A UUID. */
+  id: string;
+  table: string;
+  /** Sealed: `SealedRecord`. */
+  data: unknown;
+  /** When it was written, by the writer's clock, in the form in which it was pushed: ms since 1970, or ISO 8601. */
+  clientDate: number | string;
+  /** The device that wrote it. */
+  origin: string;
 }
 
 /** A device as `GET /api/devices` lists it. */

@@ -7,6 +7,7 @@ import {
   randomFillSync,
   type KeyObject,
 } from 'node:crypto';
+import type { Database } from '../database/database.js';
 
 /*
  * Sealing at rest: AES-256-GCM under the account's data key, with account, kind and id as associated data, so that a
@@ -17,8 +18,16 @@ const KEY_ID_AT = 1;
 const IV_AT = 5;
 const BODY_AT = 17;
 const TAG_BYTES = 16;
+/** How much longer a sealed value is than its text in UTF-8. */
+export const SEALING_BYTES = BODY_AT + TAG_BYTES;
 
-/** What an account needs to seal and open its rows. Lives in memory only. */
+/** Where an account is: the realm it belongs to, and the database that has its rows. */
+export interface Home {
+  realm: string;
+  database: Database;
+}
+
+/** An account: where its rows are, and what is needed to seal and open them. Lives in memory only. */
 export class AccountKey {
   private readonly contentKey: KeyObject;
   private readonly indexKey: Buffer;
@@ -30,6 +39,7 @@ export class AccountKey {
     /** Names the data key in each sealed value. */
     private readonly keyId: number,
     dataKey: Buffer,
+    readonly home: Home,
   ) {
     this.contentKey = createSecretKey(derive(dataKey, 'content'));
     this.indexKey = derive(dataKey, 'index');
@@ -42,7 +52,7 @@ export class AccountKey {
     cipher.setAAD(Buffer.from(`${this.context}${kind}:${id}`));
     const body = cipher.update(text, 'utf8');
     cipher.final();
-    const sealed = Buffer.allocUnsafe(BODY_AT + body.length + TAG_BYTES);
+    const sealed = Buffer.allocUnsafe(body.length + SEALING_BYTES);
     sealed[0] = VERSION;
     sealed.writeUInt32BE(this.keyId, KEY_ID_AT);
     iv.copy(sealed, IV_AT);
@@ -53,7 +63,7 @@ export class AccountKey {
 
   /** Throws when the value was changed, moved to another row, or sealed by another key. */
   open(kind: string, id: string, sealed: Buffer): string {
-    if (sealed.length < BODY_AT + TAG_BYTES || sealed[0] !== VERSION) throw new Error(`Not a sealed ${kind}`);
+    if (sealed.length < SEALING_BYTES || sealed[0] !== VERSION) throw new Error(`Not a sealed ${kind}`);
     if (sealed.readUInt32BE(KEY_ID_AT) !== this.keyId) throw new Error(`A ${kind} sealed by an unknown key`);
     const decipher = createDecipheriv('aes-256-gcm', this.contentKey, sealed.subarray(IV_AT, BODY_AT));
     decipher.setAAD(Buffer.from(`${this.context}${kind}:${id}`));

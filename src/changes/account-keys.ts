@@ -1,15 +1,16 @@
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { Database } from '../database/database.js';
-import { ENV, keyId, type BootEnv } from '../env.js';
-import { AccountKey } from './account-key.js';
+import { Databases } from '../database/databases.js';
+import { DEFAULT_REALM, ENV, keyId, type BootEnv } from '../env.js';
+import { AccountKey, type Home } from './account-key.js';
 
 const CACHED_ACCOUNTS = 20_000;
 
 /*
- * Each account has a data key of its own, kept in its row wrapped by ENCRYPTION_KEY: whoever deletes the row, or loses
- * ENCRYPTION_KEY, has destroyed the account's contents, backups included.
+ * Each account has a data key of its own, kept in its row wrapped by ENCRYPTION_KEY: whoever deletes the row has
+ * destroyed the account's contents in this database, and whoever loses ENCRYPTION_KEY those in backups too. A backup from
+ * before has the row, and ENCRYPTION_KEY opens it still.
  * Wrapped: version (1) | id of the wrapping key (8) | data key id (4) | iv (12) | ciphertext (32) | tag (16).
  */
 const VERSION = 1;
@@ -41,30 +42,67 @@ export function unwrapDataKey(encryptionKeys: Buffer[], account: string, wrapped
 export class AccountKeys {
   private readonly cache = new LRUCache<string, AccountKey>({ max: CACHED_ACCOUNTS });
   private readonly encryptionKeys: Buffer[];
+  private forgotten = 0;
 
   constructor(
-    private readonly database: Database,
+    private readonly databases: Databases,
     @Inject(ENV) env: BootEnv,
   ) {
     this.encryptionKeys = [env.encryptionKey, ...(env.encryptionKeyPrevious ? [env.encryptionKeyPrevious] : [])];
   }
 
   /** A new account's id and key; nothing is stored yet. */
-  create(): { account: AccountKey; wrapped: Buffer } {
+  create(realm = DEFAULT_REALM): { account: AccountKey; wrapped: Buffer } {
     const id = randomUUID();
     const dataKey = randomBytes(32);
-    return { account: new AccountKey(id, 1, dataKey), wrapped: wrapDataKey(this.encryptionKeys[0]!, id, 1, dataKey) };
+    const home = this.home(realm)!;
+    return { account: new AccountKey(id, 1, dataKey, home), wrapped: this.wrap(id, 1, dataKey) };
   }
 
-  /** Undefined when the account is gone. */
-  async find(id: string): Promise<AccountKey | undefined> {
+  /**
+   * Undefined when the account is gone, or is not of this realm. An account that was joined to another is that one, so
+   * the answer's id may be another.
+   */
+  async find(id: string, realm = DEFAULT_REALM): Promise<AccountKey | undefined> {
     const known = this.cache.get(id);
-    if (known !== undefined) return known;
-    const row = await this.database.prisma.account.findUnique({ where: { id }, select: { dataKey: true } });
-    if (row === null) return undefined;
-    const { dataKeyId, dataKey } = unwrapDataKey(this.encryptionKeys, id, Buffer.from(row.dataKey));
-    const account = new AccountKey(id, dataKeyId, dataKey);
-    this.cache.set(id, account);
+    if (known !== undefined) return known.home.realm === realm ? known : undefined;
+    const { forgotten } = this;
+    const home = this.home(realm);
+    const row = await home?.database.prisma.account.findUnique({
+      where: { id, realm },
+      select: { dataKey: true, joinedInto: true },
+    });
+    if (!home || !row) return undefined;
+    const account =
+      row.joinedInto === null ? this.open(id, home, Buffer.from(row.dataKey)) : await this.find(row.joinedInto, realm);
+    // What was read before somebody forgot is not kept: it may be what was to be forgotten.
+    if (account !== undefined && forgotten === this.forgotten) this.cache.set(id, account);
     return account;
+  }
+
+  /** The account is gone, or was joined to another: who asks next looks again. */
+  forget(id: string): void {
+    this.forgotten++;
+    this.cache.delete(id);
+  }
+
+  /** Wrapped by ENCRYPTION_KEY, for the account (or realm) of this id. */
+  wrap(id: string, dataKeyId: number, dataKey: Buffer): Buffer {
+    return wrapDataKey(this.encryptionKeys[0]!, id, dataKeyId, dataKey);
+  }
+
+  unwrap(id: string, wrapped: Buffer): Buffer {
+    return unwrapDataKey(this.encryptionKeys, id, wrapped).dataKey;
+  }
+
+  /** The key as it was before a join, too. */
+  open(id: string, home: Home, wrapped: Buffer): AccountKey {
+    const { dataKeyId, dataKey } = unwrapDataKey(this.encryptionKeys, id, wrapped);
+    return new AccountKey(id, dataKeyId, dataKey, home);
+  }
+
+  private home(realm: string): Home | undefined {
+    const database = this.databases.of(realm);
+    return database && { realm, database };
   }
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Database } from '../database/database.js';
+import type { Database } from '../database/database.js';
+import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
 import { LOG, type Log } from '../log.js';
@@ -17,25 +18,26 @@ import { Reader, type Page } from './reader.js';
 @Injectable()
 export class Changes {
   private readonly kinds = new Map<string, Kind>();
-  // One makes batches twice as large as two would, and a row half as dear (docs/decisions/0002).
-  private readonly lane: Lane;
-  private reader: Reader | undefined;
+  // One for a database makes batches twice as large as two would, and a row half as dear (docs/decisions/0002).
+  private readonly lanes: Map<Database, Lane>;
+  private readonly readers = new Map<Database, Reader>();
   private stopping = false;
 
   constructor(
-    private readonly database: Database,
+    databases: Databases,
     feed: Feed,
     @Inject(ENV) private readonly env: BootEnv,
     metrics: Metrics,
     @Inject(LOG) log: Log,
   ) {
-    this.lane = new Lane(env.databaseUrl, this.kinds, feed, metrics, log);
+    const lane = (database: Database) => new Lane(database.url, this.kinds, feed, metrics, log);
+    this.lanes = new Map(databases.all().map((database) => [database, lane(database)]));
   }
 
   /** Called by each feature once, while the server is wired. Kinds are written in the order they register. */
   register(kind: Kind): void {
     this.kinds.set(kind.name, kind);
-    this.reader = undefined;
+    this.readers.clear();
   }
 
   registered(): Iterable<Kind> {
@@ -55,22 +57,26 @@ export class Changes {
     // What is larger than the bound by itself still has to get through: alone.
     if (queued.rows > 0 && (queued.rows + mutations.length > maxQueuedRows || queued.bytes >= maxQueuedBytes))
       throw relayError('busy', { retryAfter: 1 });
-    return this.lane.submit(mutations) as Promise<Outcome<State>[]>;
+    return this.lanes.get(mutations[0]!.account.home.database)!.submit(mutations) as Promise<Outcome<State>[]>;
   }
 
   /** @see Reader.read */
   read(account: AccountKey, after: number, limit: number, tombstones = true): Promise<Page> {
-    this.reader ??= new Reader(this.database, this.kinds);
-    return this.reader.read(account, after, limit, tombstones);
+    const { database } = account.home;
+    let reader = this.readers.get(database);
+    if (reader === undefined) this.readers.set(database, (reader = new Reader(database, this.kinds)));
+    return reader.read(account, after, limit, tombstones);
   }
 
   queued(): { rows: number; bytes: number } {
-    return { rows: this.lane.queuedRows, bytes: this.lane.queuedBytes };
+    const lanes = [...this.lanes.values()];
+    const sum = (of: (lane: Lane) => number) => lanes.reduce((total, lane) => total + of(lane), 0);
+    return { rows: sum((lane) => lane.queuedRows), bytes: sum((lane) => lane.queuedBytes) };
   }
 
   /** No new mutations; resolves when those that wait are committed and answered. */
   async drain(): Promise<void> {
     this.stopping = true;
-    await this.lane.drain();
+    await Promise.all([...this.lanes.values()].map((lane) => lane.drain()));
   }
 }

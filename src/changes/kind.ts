@@ -88,9 +88,14 @@ export interface Kind {
   readonly name: string;
   /**
    * Writes its share of a batch in the batch's transaction. The account rows are locked, so what it reads is what stands.
-   * No two mutations of one call name the same row.
+   * No two mutations of one call name the same row, unless the kind `supersedes`.
    */
   write(client: ClientBase, items: Numbered[]): Promise<Written>;
+  /**
+   * Whether mutations of one row may share a batch, which keeps a stream of them from costing a commit each. Their kind
+   * decides them in order, as if one by one: each has its own number and outcome, and only the last state is written.
+   */
+  readonly supersedes?: boolean;
   /** The quick way, for a batch that is all of this kind. */
   plan?(items: Numbered[]): Planned;
   /** Its table, with columns account_id, id, seq, at, deleted, content. */
@@ -99,4 +104,20 @@ export interface Kind {
   readonly fields: string[];
   /** The public view of a stored row, as JSON text. */
   view(row: StoredRow, account: AccountKey): string;
+  /** SQL: what a tombstone has to meet, besides its age, before it may be forgotten. */
+  readonly purgeable?: string;
+
+  // What it takes to move its rows into another account (Adoption).
+
+  /** A column with a keyed hash of the content: other for each account. */
+  readonly keyed?: { column: string; of(content: string, account: AccountKey): Buffer | null };
+  /**
+   * The same id in two accounts means two things, so both rows stay and the one that comes gets another id. Of other kinds
+   * the newer one stands.
+   */
+  readonly idsAreLocal?: boolean;
+  /** A column with the id of a row of a kind that registered before, whose ids are local. */
+  readonly refersTo?: { column: string; table: string };
+  /** Rows came into the account, in this transaction: what is counted has to be counted again. */
+  adopted?(client: ClientBase, account: AccountKey): Promise<void>;
 }

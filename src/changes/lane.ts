@@ -113,7 +113,8 @@ export class Lane {
 
   /**
    * The next batch, in the order of arrival. A second mutation of a row already in it waits for the next batch, and so
-   * does all that its account sent after it: a statement writes a row once, and an account's order stays as it came.
+   * does all that its account sent after it: a statement writes a row once, and an account's order stays as it came. Kinds
+   * that supersede see to that themselves.
    */
   private take(): Entry[] {
     const batch: Entry[] = [];
@@ -126,7 +127,8 @@ export class Lane {
       const entry = this.queue[next]!;
       const { account, kind, id } = entry.mutation;
       const row = `${account.id}:${kind}:${id}`;
-      if (waiting.has(account.id) || rows.has(row)) {
+      const again = rows.has(row) && !this.kinds.get(kind)?.supersedes;
+      if (waiting.has(account.id) || again) {
         waiting.add(account.id);
         later.push(entry);
         continue;
@@ -209,6 +211,7 @@ export class Lane {
     const client = (this.client ??= await this.connect());
     const { counts, items } = countOut(batch);
     const planned = kind.plan(items);
+    if (planned.queries.length === 0) return undefined;
     const steps = [{ text: 'BEGIN' }, numbering(counts), ...planned.queries, { text: 'COMMIT' }];
     const answers = await Promise.allSettled(steps.map((step) => client.query(step)));
     const failed = answers.find((answer) => answer.status === 'rejected');
@@ -329,7 +332,8 @@ function numbering(counts: Map<string, number>): pg.QueryConfig {
     name: 'number',
     text: `WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS w(id, count)),
            -- In id order, so that two writers of the same accounts wait for each other and do not deadlock.
-           locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) ORDER BY a.id FOR UPDATE OF a)
+           -- One that was joined to another takes nothing any more.
+           locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) WHERE a.joined_into IS NULL ORDER BY a.id FOR UPDATE OF a)
            -- The row lock makes commit order equal number order; a sequence would not.
            UPDATE accounts a SET seq = a.seq + w.count FROM wanted w, locked l
            WHERE a.id = w.id AND l.id = w.id RETURNING a.id, a.seq`,

@@ -1,49 +1,61 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
-import { Database } from '../database/database.js';
+import type { Database } from '../database/database.js';
+import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
 import { LOG, type Log } from '../log.js';
 import { Changes } from './changes.js';
+import { Erasure } from './erasure.js';
+import type { Kind } from './kind.js';
 
 const EVERY_MS = 3_600_000;
 const AT_ONCE = 1000;
 
-/** Removes tombstones once nobody can be expected to come back for them. An older cursor then starts over. */
+/**
+ * Removes tombstones once nobody can be expected to come back for them: an older cursor then starts over. And what deleted
+ * accounts left.
+ */
 @Injectable()
 export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
-    private readonly database: Database,
+    private readonly databases: Databases,
     private readonly changes: Changes,
+    private readonly erasure: Erasure,
     @Inject(ENV) private readonly env: BootEnv,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
   onApplicationBootstrap(): void {
+    // What a server left behind that died on the way.
+    void this.erasure.run();
     this.timer = setInterval(() => void this.tryRun(), EVERY_MS).unref();
   }
 
   beforeApplicationShutdown(): void {
     clearInterval(this.timer);
+    this.erasure.stop();
   }
 
   /** Removes those older than TOMBSTONE_TTL_DAYS; resolves with how many. */
   async run(now = Date.now()): Promise<number> {
     let purged = 0;
-    for (const { table } of this.changes.registered())
-      for (let more = true; more;) {
-        const count = await this.purge(table, now - this.env.tombstoneTtlMs);
-        purged += count;
-        more = count === AT_ONCE;
-      }
+    for (const database of this.databases.all())
+      for (const kind of this.changes.registered())
+        for (let more = true; more;) {
+          const count = await this.purge(database, kind, now - this.env.tombstoneTtlMs);
+          purged += count;
+          more = count === AT_ONCE;
+        }
     return purged;
   }
 
-  private async purge(table: string, before: number): Promise<number> {
-    const { rows } = await this.database.pool.query<{ purged: number }>(
+  private async purge({ pool }: Database, { table, purgeable = 'true' }: Kind, before: number): Promise<number> {
+    const old = `deleted AND at < $1 AND ${purgeable}`;
+    const { rows } = await pool.query<{ purged: number }>(
       `WITH gone AS (
-         DELETE FROM ${table} WHERE deleted AND at < $1 AND (account_id, id) IN (
-           SELECT account_id, id FROM ${table} WHERE deleted AND at < $1 LIMIT ${AT_ONCE})
+         DELETE FROM ${table} WHERE ${old} AND (account_id, id) IN (
+           SELECT account_id, id FROM ${table} WHERE ${old} LIMIT ${AT_ONCE})
          RETURNING account_id, seq),
        -- In id order, as the commits lock them.
        locked AS (
@@ -59,6 +71,7 @@ export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown 
   }
 
   private async tryRun(): Promise<void> {
+    await this.erasure.run();
     try {
       const purged = await this.run();
       if (purged > 0) this.log.info({ purged }, 'old tombstones were removed');

@@ -1,21 +1,24 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { ENV, type BootEnv } from '../env.js';
 import { PrismaClient } from '../generated/prisma/client.js';
+import { isDeadlock } from './faults.js';
+
+const ATTEMPTS = 5;
 
 /** One pool of connections, for typed queries through `prisma` and for raw SQL through `pool`. */
-@Injectable()
-export class Database implements OnApplicationShutdown {
+export class Database {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
   private closing?: Promise<void>;
 
-  constructor(@Inject(ENV) env: BootEnv) {
+  constructor(
+    readonly url: string,
+    connections: number,
+  ) {
     this.pool = new pg.Pool({
-      connectionString: env.databaseUrl,
+      connectionString: url,
       application_name: 'pairline',
-      max: env.limits.databaseConnections,
+      max: connections,
       // Also how long a query waits for a free connection.
       connectionTimeoutMillis: 5000,
       keepAlive: true,
@@ -29,13 +32,30 @@ export class Database implements OnApplicationShutdown {
     await this.pool.query('SELECT 1');
   }
 
+  /** Statements that count together or not at all. After a deadlock `work` is done again, from the beginning. */
+  async transaction<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const client = await this.pool.connect();
+      // Its queries tell; without a listener a connection that breaks between two of them would end the process.
+      const ignore = () => undefined;
+      client.on('error', ignore);
+      try {
+        await client.query('BEGIN');
+        const result = await work(client);
+        await client.query('COMMIT');
+        client.off('error', ignore);
+        client.release();
+        return result;
+      } catch (error) {
+        // Whatever state the connection is in, a new one is sure to be clean.
+        client.release(true);
+        if (!isDeadlock(error) || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
   close(): Promise<void> {
     this.closing ??= this.prisma.$disconnect().then(() => this.pool.end());
     return this.closing;
-  }
-
-  /** The last of Nest's shutdown hooks: the rooms above write what they hold in the hooks before. */
-  onApplicationShutdown(): Promise<void> {
-    return this.close();
   }
 }

@@ -11,6 +11,20 @@ export function isUniqueViolation(error: unknown): boolean {
   return causes(error).some((fault) => UNIQUE_CODES.test(codeOf(fault)));
 }
 
+/** The account that a row was to belong to is gone: nothing else is referred to. */
+export function isOrphan(error: unknown): boolean {
+  return causes(error).some((fault) => ORPHAN_CODES.test(codeOf(fault)));
+}
+
+const ORPHAN_CODES = /^(23503|P2003|ForeignKeyConstraintViolation)$/;
+
+/** Two transactions waited for each other: another try may succeed. */
+export function isDeadlock(error: unknown): boolean {
+  return causes(error).some((fault) => DEADLOCK_CODES.test(codeOf(fault)));
+}
+
+const DEADLOCK_CODES = /^(40P01|40001)$/;
+
 const UNIQUE_CODES = /^(23505|P2002|UniqueConstraintViolation)$/;
 
 // Postgres (connection exceptions, shutdown and recovery, no room left, no such database, a standby), Node, Prisma, Prisma's driver adapter.

@@ -10,12 +10,14 @@ import { StartupError } from './startup-error.js';
 
 export interface PreparedDatabase {
   databaseUrl: string;
+  /** Those of realms that have one of their own. */
+  realmUrls: string[];
   /** To be called after the last query. */
   stop(): Promise<void>;
 }
 
 /**
- * A database that this process alone serves, with the schema of this version. `onLost` is called when, after an outage of
+ * The databases that this process alone serves, with the schema of this version. `onLost` is called when, after an outage of
  * an outside database, another server got it first. `signal` ends the wait for a database that is not there yet.
  */
 export async function prepareDatabase(
@@ -24,41 +26,56 @@ export async function prepareDatabase(
   onLost: () => void,
   signal?: AbortSignal,
 ): Promise<PreparedDatabase> {
-  const database =
-    env.databaseUrl === undefined ? await embedded(env, log) : await outside(env.databaseUrl, env, log, onLost, signal);
+  const own = env.realms.flatMap(({ slug, databaseUrl }) => (databaseUrl ? [{ slug, databaseUrl }] : []));
+  const opened: Opened[] = [];
+  const stop = async () => {
+    for (const database of opened.toReversed()) await database.stop();
+  };
   try {
-    if (env.migrateOnStart) await migrate({ url: database.databaseUrl, log });
-    else await refusePending(database.databaseUrl);
-    return database;
+    const open = (which: string, url: string) => outside(which, url, env, log, onLost, signal);
+    opened.push(
+      env.databaseUrl === undefined ? await embedded(env, log) : await open('at DATABASE_URL', env.databaseUrl),
+    );
+    for (const { slug, databaseUrl } of own)
+      if (opened.every(({ url }) => url !== databaseUrl)) opened.push(await open(`of the realm ${slug}`, databaseUrl));
+    for (const { url } of opened) await (env.migrateOnStart ? migrate({ url, log }) : refusePending(url));
+    const [databaseUrl, ...realmUrls] = opened.map(({ url }) => url);
+    return { databaseUrl: databaseUrl!, realmUrls, stop };
   } catch (error) {
-    await database.stop();
+    await stop();
     throw error;
   }
 }
 
-async function embedded(env: Env, log: Pick<Log, 'info' | 'warn' | 'error'>): Promise<PreparedDatabase> {
-  const { dataDir, limits } = env;
-  const postgres = await startEmbeddedPostgres({ dataDir, log, connections: limits.databaseConnections });
-  return { databaseUrl: postgres.url, stop: () => postgres.stop() };
+interface Opened {
+  url: string;
+  stop(): Promise<void>;
 }
 
+async function embedded(env: Env, log: Pick<Log, 'info' | 'warn' | 'error'>): Promise<Opened> {
+  const { dataDir, limits } = env;
+  const postgres = await startEmbeddedPostgres({ dataDir, log, connections: limits.databaseConnections });
+  return { url: postgres.url, stop: () => postgres.stop() };
+}
+
+/** `which`: as a person knows it. */
 async function outside(
+  which: string,
   url: string,
   { databaseWaitMs }: Env,
   log: Pick<Log, 'info' | 'warn'>,
   onLost: () => void,
   signal?: AbortSignal,
-): Promise<PreparedDatabase> {
+): Promise<Opened> {
   const deadline = Date.now() + databaseWaitMs;
   // The two are often started together, and Postgres takes longer.
   for (let attempt = 1; ; attempt++) {
     try {
-      const lock = await ServerLock.take({ url, log, onLost });
-      return { databaseUrl: url, stop: () => lock.release() };
+      const lock = await ServerLock.take({ url, which, log, onLost });
+      return { url, stop: () => lock.release() };
     } catch (error) {
-      if (!isConnectionError(error) || isMissing(error)) throw refusal(error);
-      if (Date.now() >= deadline)
-        throw new StartupError('The database at DATABASE_URL cannot be reached.', { cause: error });
+      if (!isConnectionError(error) || isMissing(error)) throw refusal(which, error);
+      if (Date.now() >= deadline) throw new StartupError(`The database ${which} cannot be reached.`, { cause: error });
       if (attempt === 1) log.info('Waiting for the database');
       await delay(500, undefined, { signal });
     }
@@ -71,9 +88,9 @@ function isMissing(error: unknown): boolean {
 }
 
 /** Postgres is there and will not have us: a wrong password, a database that does not exist. */
-function refusal(error: unknown): unknown {
+function refusal(which: string, error: unknown): unknown {
   if (!(error instanceof pg.DatabaseError)) return error;
-  return new StartupError(`The database at DATABASE_URL refuses this server: ${error.message}.`, { cause: error });
+  return new StartupError(`The database ${which} refuses this server: ${error.message}.`, { cause: error });
 }
 
 async function refusePending(url: string): Promise<void> {

@@ -9,6 +9,8 @@ const LOCK = 5_087_412_903;
 
 export interface ServerLockOptions {
   url: string;
+  /** Of several, as a person knows it: "of the realm clinic". */
+  which?: string;
   log: Pick<Log, 'info' | 'warn'>;
   /** Another server took over while the database was away. This one has to stop. */
   onLost: () => void;
@@ -29,8 +31,9 @@ export class ServerLock {
   static async take(options: ServerLockOptions): Promise<ServerLock> {
     const lock = new ServerLock(options);
     if (await lock.connect()) return lock;
+    const which = options.which === undefined ? '' : ` (the one ${options.which})`;
     throw new StartupError(
-      'Another Pairline server is using this database: stop it first, or give this one a database of its own.',
+      `Another Pairline server is using this database${which}: stop it first, or give this one a database of its own.`,
     );
   }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { Changes } from '../changes/changes.js';
 import { Feed } from '../changes/feed.js';
-import { relayError, type RelayError } from '../errors.js';
+import { relayError, type ErrorCode, type RelayError } from '../errors.js';
 import { Metrics } from '../metrics.js';
 import type { Session } from '../sessions/session.js';
 import { Connections } from './connections.js';
@@ -11,6 +11,13 @@ import { Follower } from './follower.js';
 
 /** How soon a client may come back to a server that stopped. */
 const RETRY_SECONDS = 2;
+
+/** A session, and since when its end is not known of: it is tracked from there on. */
+interface LetIn {
+  session: Session;
+  /** Of `performance.now()`. */
+  since: number;
+}
 
 /** The change log over HTTP: pages, long polls, snapshots and server-sent events are one read at another tempo. */
 @Injectable()
@@ -24,7 +31,7 @@ export class ChangesReader {
 
   /** @returns `{changes,cursor,more}` as JSON text */
   async page(
-    session: Session,
+    { session, since }: LetIn,
     query: { after: number; limit: number; wait: number },
     response: Response,
   ): Promise<string> {
@@ -33,7 +40,7 @@ export class ChangesReader {
     if (query.wait === 0) return pageText(await read());
 
     // Listen first, then look: a commit in between is not missed.
-    const wake = this.waiting(session, query.wait * 1000, response);
+    const wake = this.waiting({ session, since }, query.wait * 1000, response);
     try {
       let page = await read();
       if (page.count === 0) {
@@ -44,7 +51,7 @@ export class ChangesReader {
       }
       return pageText(page);
     } finally {
-      wake.end();
+      wake.over();
     }
   }
 
@@ -58,7 +65,13 @@ export class ChangesReader {
     return `{"changes":[${page.text}],"cursor":${page.now},"more":${page.more}${next}}`;
   }
 
-  async stream(session: Session, lastEventId: string | undefined, after: number, request: Request, response: Response) {
+  async stream(
+    { session, since }: LetIn,
+    lastEventId: string | undefined,
+    after: number,
+    request: Request,
+    response: Response,
+  ): Promise<void> {
     const cursor = lastEventId === undefined || lastEventId === '' ? after : Number(lastEventId);
     if (!Number.isSafeInteger(cursor) || cursor < 0) throw relayError('bad_request', { detail: 'Last-Event-ID' });
     await this.changes.read(session.account, cursor, 1); // an expired cursor is a 410, not a stream
@@ -74,11 +87,11 @@ export class ChangesReader {
     const follower = new Follower(this.changes, this.feed, session.account, cursor, stream);
     stream.whenOver(() => follower.end());
     // Last, for it may end the stream at once.
-    stream.whenOver(this.connections.track(stream));
+    stream.whenOver(this.connections.track(stream, since));
   }
 
   /** Wakes when the account changes, the time is over, or whoever asked is gone; fails when the session or the server ends. */
-  private waiting(session: Session, ms: number, response: Response) {
+  private waiting({ session, since }: LetIn, ms: number, response: Response) {
     let resolve!: () => void;
     let reject!: (error: Error) => void;
     let ended: RelayError | undefined;
@@ -86,13 +99,12 @@ export class ChangesReader {
     up.catch(() => undefined); // it may fail while the first read is still under way
     const timer = setTimeout(resolve, ms);
     const unfollow = this.feed.follow(session.account.id, ({ rows }) => rows.length > 0 && resolve());
-    const untrack = this.connections.track({
-      session,
-      end: (code) => reject((ended = relayError(code, code === 'stopping' ? { retryAfter: RETRY_SECONDS } : {}))),
-    });
+    const end = (code: ErrorCode) =>
+      reject((ended = relayError(code, code === 'stopping' ? { retryAfter: RETRY_SECONDS } : {})));
+    const untrack = this.connections.track({ session, end }, since);
     response.once('close', resolve);
     this.metrics.longPolls.inc({ what: 'changes' });
-    const end = () => {
+    const over = () => {
       clearTimeout(timer);
       unfollow();
       untrack();
@@ -102,7 +114,7 @@ export class ChangesReader {
     const check = () => {
       if (ended !== undefined) throw ended;
     };
-    return { up, check, end };
+    return { up, check, over };
   }
 }
 

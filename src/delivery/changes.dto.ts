@@ -40,7 +40,7 @@ export class ChangesQuery extends CursorQuery {
 
 class ChangeDto {
   @ApiProperty({ description: 'The number of the row’s last change' }) seq!: number;
-  @ApiProperty({ enum: ['device', 'conversation', 'message'] }) kind!: string;
+  @ApiProperty({ enum: ['device', 'conversation', 'message', 'state', 'record'] }) kind!: string;
   @ApiProperty() id!: string;
   @ApiProperty({ enum: ['put', 'delete'] }) op!: 'put' | 'delete';
   @ApiProperty({ description: 'ms since 1970' }) at!: number;

@@ -1,8 +1,7 @@
 import type { TSchema } from '@sinclair/typebox';
 import { TypeCompiler, ValueErrorType, type ValueError } from '@sinclair/typebox/compiler';
+import { isTooDeep, MAX_DEPTH } from '../depth.js';
 import { relayError, type ErrorCode } from '../errors.js';
-
-const MAX_DEPTH = 8;
 
 const CODES: Partial<Record<ValueErrorType, ErrorCode>> = {
   [ValueErrorType.ArrayMaxItems]: 'batch_too_large',
@@ -11,10 +10,10 @@ const CODES: Partial<Record<ValueErrorType, ErrorCode>> = {
 };
 
 /** Compiles a schema once; the check throws an error of the catalogue that names the field, never its value. */
-export function compileCheck(schema: TSchema): (value: unknown) => void {
+export function compileCheck(schema: TSchema, depth = MAX_DEPTH): (value: unknown) => void {
   const compiled = TypeCompiler.Compile(schema);
   return (value) => {
-    if (isTooDeep(value)) throw relayError('nesting_too_deep');
+    if (isTooDeep(value, depth)) throw relayError('nesting_too_deep');
     if (compiled.Check(value)) return;
     // A value over a bound is told as such, whatever else is wrong with it.
     let first: ValueError | undefined;
@@ -30,13 +29,4 @@ export function compileCheck(schema: TSchema): (value: unknown) => void {
       detail: detail?.slice(0, 100),
     });
   };
-}
-
-export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
-  // Bytes have no depth, and a key for each of them would take seconds.
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
-  if (left === 0) return true;
-  if (Array.isArray(value)) return value.some((item) => isTooDeep(item, left - 1));
-  for (const key in value) if (isTooDeep((value as Record<string, unknown>)[key], left - 1)) return true;
-  return false;
 }

@@ -3,13 +3,20 @@ import { LRUCache } from 'lru-cache';
 import { Metrics } from '../metrics.js';
 import type { ErrorCode } from '../errors.js';
 import type { Session } from '../sessions/session.js';
-import type { Peer } from './peer.js';
+import { Peer } from './peer.js';
 
 /** Something open that belongs to a session and ends with it. */
 export interface Closable {
   session?: Session;
+  /** Where devices share a token: the device that it was given to. It ends with that one, too. */
+  tokenDeviceId?: string;
   end(code: ErrorCode): void;
 }
+
+/** In place of a device's id, which is never empty. */
+const EVERY = '';
+
+const PLACES = { phone: 'phones', browser: 'browsers', key: 'streams' } as const;
 
 interface AccountConnections {
   phones: Set<Peer>;
@@ -23,8 +30,8 @@ const NONE: AccountConnections = { phones: new Set(), browsers: new Set(), strea
 @Injectable()
 export class Connections {
   private readonly accounts = new Map<string, AccountConnections>();
-  /** Devices removed lately: whoever was just being let in as one of them is out as it arrives. */
-  private readonly removed = new LRUCache<string, true>({ max: 10_000 });
+  /** Devices ended lately: whoever was just being let in as one of them is out as it arrives. */
+  private readonly ended = new LRUCache<string, { at: number; code: ErrorCode }>({ max: 10_000 });
 
   constructor(private readonly metrics: Metrics) {}
 
@@ -33,20 +40,21 @@ export class Connections {
   }
 
   /**
-   * Adds a signed-in connection. A phone has one: an older one of the same device leaves first, and is returned. A
-   * browser may have any number, a tab each.
+   * Adds a connection that signed in, and began to do so at `since` (of `performance.now()`). A phone has one: an older one
+   * of the same device leaves first, and is returned. A browser may have any number, a tab each; so may a program.
    */
-  add(peer: Peer): Peer | undefined {
+  add(peer: Peer, since: number): Peer | undefined {
     const { account, kind, deviceId } = peer.session!;
-    if (this.removed.has(`${account.id}:${deviceId}`)) {
-      peer.end('device_revoked');
+    const ended = this.endedSince(peer, since);
+    if (ended !== undefined) {
+      peer.end(ended);
       return undefined;
     }
     const connections = this.open(account.id);
     const older =
       kind === 'phone' ? [...connections.phones].find((phone) => phone.session!.deviceId === deviceId) : undefined;
     if (older !== undefined) this.remove(older);
-    connections[kind === 'phone' ? 'phones' : 'browsers'].add(peer);
+    connections[PLACES[kind]].add(peer);
     this.metrics.sockets.inc({ kind });
     return older;
   }
@@ -56,16 +64,17 @@ export class Connections {
     if (peer.session === undefined) return false;
     const { account, kind } = peer.session;
     const connections = this.of(account.id);
-    if (!connections[kind === 'phone' ? 'phones' : 'browsers'].delete(peer)) return false;
+    if (!connections[PLACES[kind]].delete(peer)) return false;
     this.metrics.sockets.dec({ kind });
     this.prune(account.id);
     return true;
   }
 
-  /** Adds an HTTP stream or poll; call the result when it is over. */
-  track(stream: Closable & { session: Session }): () => void {
+  /** Adds an HTTP stream or poll of a request that was let in at `since`; call the result when it is over. */
+  track(stream: Closable & { session: Session }, since: number): () => void {
     const { id } = stream.session.account;
-    if (this.removed.has(`${id}:${stream.session.deviceId}`)) stream.end('device_revoked');
+    const ended = this.endedSince(stream, since);
+    if (ended !== undefined) stream.end(ended);
     const { streams } = this.open(id);
     streams.add(stream);
     return () => {
@@ -74,12 +83,31 @@ export class Connections {
     };
   }
 
-  /** Ends everything open of a device that was removed. */
-  endDevice(account: string, deviceId: string): void {
-    this.removed.set(`${account}:${deviceId}`, true);
+  /** Ends everything open of these devices; of all of the account when none are named. */
+  end(account: string, code: ErrorCode, deviceIds?: string[]): void {
+    const at = performance.now();
+    for (const key of deviceIds ?? [EVERY]) this.ended.set(`${account}:${key}`, { at, code });
     const { phones, browsers, streams } = this.of(account);
     for (const connection of [...phones, ...browsers, ...streams])
-      if (connection.session?.deviceId === deviceId) connection.end('device_revoked');
+      if (deviceIds === undefined || devicesOf(connection).some((id) => deviceIds.includes(id))) connection.end(code);
+  }
+
+  /** Lets everything open of the account go, to come again by itself: the account is not what it was. */
+  recall(account: string): void {
+    this.ended.set(`${account}:${EVERY}`, { at: performance.now(), code: 'resume_required' });
+    const { phones, browsers, streams } = this.of(account);
+    for (const connection of [...phones, ...browsers, ...streams])
+      if (connection instanceof Peer) connection.interrupt('resume_required');
+      else connection.end('resume_required');
+  }
+
+  private endedSince(connection: Closable, since: number): ErrorCode | undefined {
+    const { id } = connection.session!.account;
+    for (const key of [EVERY, ...devicesOf(connection)]) {
+      const ended = this.ended.get(`${id}:${key}`);
+      if (ended !== undefined && ended.at >= since) return ended.code;
+    }
+    return undefined;
   }
 
   *all(): Generator<Closable> {
@@ -97,4 +125,9 @@ export class Connections {
     const { phones, browsers, streams } = this.of(account);
     if (phones.size + browsers.size + streams.size === 0) this.accounts.delete(account);
   }
+}
+
+function devicesOf({ session, tokenDeviceId }: Closable): string[] {
+  const { deviceId } = session!;
+  return tokenDeviceId === undefined || tokenDeviceId === deviceId ? [deviceId] : [deviceId, tokenDeviceId];
 }

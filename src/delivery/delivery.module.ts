@@ -5,12 +5,15 @@ import { SyncModule } from '../sync/sync.module.js';
 import { ChangesController } from './changes.controller.js';
 import { ChangesReader } from './changes-reader.js';
 import { Connections } from './connections.js';
+import { Handshakes } from './handshakes.js';
+import { LiveState } from './live-state.js';
 import { Relay } from './relay.js';
 import { RelayGateway } from './relay.gateway.js';
+import { Signals } from './signals.js';
 
 @Module({
   imports: [MessagingModule, PairingModule, SyncModule],
   controllers: [ChangesController],
-  providers: [ChangesReader, Connections, Relay, RelayGateway],
+  providers: [ChangesReader, Connections, Handshakes, LiveState, Relay, RelayGateway, Signals],
 })
 export class DeliveryModule {}

@@ -1,5 +1,6 @@
 import type { Socket as TcpSocket } from 'node:net';
 import type { Limits } from '../env.js';
+import { networkOf } from '../sessions/network.js';
 
 /** What of an Engine.IO connection is used here. */
 export interface Connection {
@@ -24,7 +25,8 @@ export class Doorman {
   constructor(private readonly limits: Limits) {}
 
   /** A new connection, before its first byte. */
-  meet(connection: Connection, address: string): void {
+  meet(connection: Connection, from: string): void {
+    const address = networkOf(from);
     const count = (this.perAddress.get(address) ?? 0) + 1;
     if (count > this.limits.maxUnauthenticatedPerAddress) {
       showOut(connection);

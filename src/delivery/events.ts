@@ -2,7 +2,7 @@ import { FormatRegistry, Type, type Static } from '@sinclair/typebox';
 import type { Limits } from '../env.js';
 
 /*
- * The protocol of wire.md, section A, as code: what clients may send, and who. What the server sends is in
+ * The protocol of wire.md, sections A and B, as code: what clients may send, and who. What the server sends is in
  * `ServerEvents`. docs/protocol.md tells the same in words.
  */
 
@@ -25,6 +25,9 @@ const Status = Type.Union(
 
 /** Who may send an event: a registered phone, a signed-in browser, either of them, or anybody. */
 export type Sender = 'phone' | 'browser' | 'device' | 'anyone';
+
+/** How deep what apps keep and tell each other may be nested, and its event with it. */
+const DEEP = 32;
 
 /** Any JSON value; not bytes, which Socket.IO could carry too. */
 const Json = Type.Unsafe<unknown>(
@@ -62,9 +65,10 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
     lastMessageTime: Type.Optional(Time),
     unreadCount: Type.Optional(Type.Integer({ minimum: 0, maximum: 1e9 })),
   });
-  const event = <T extends Parameters<typeof Type.Object>[0]>(from: Sender, fields: T) => ({
+  const event = <T extends Parameters<typeof Type.Object>[0]>(from: Sender, fields: T, depth?: number) => ({
     from,
     payload: Type.Object(fields),
+    depth,
   });
 
   return {
@@ -97,6 +101,17 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
     'web:request-sync': event('browser', {}),
     'state:put': event('device', { key: Id, value: Json, ifAbsent: Type.Optional(Type.Boolean()) }),
     'state:delete': event('device', { key: Id }),
+    'session-update': event('device', { sessionKey: Id, state: Json }, DEEP),
+    'realtime-event': event(
+      'device',
+      {
+        type: Type.String({ minLength: 1, maxLength: 255 }),
+        payload: Type.Optional(Json),
+        targetDeviceId: Type.Optional(Type.Union([DeviceId, Type.Null()])),
+      },
+      DEEP,
+    ),
+    'device-message': event('device', { targetDeviceId: DeviceId, message: Json }, DEEP),
   };
 }
 

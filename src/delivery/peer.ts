@@ -1,16 +1,31 @@
-import { LRUCache } from 'lru-cache';
 import type { Socket } from 'socket.io';
 import { relayError, type ErrorCode } from '../errors.js';
 import type { Message } from '../messaging/message.js';
+import type { DeviceLabel } from '../sessions/device.kind.js';
 import type { Session } from '../sessions/session.js';
 import type { Follower } from './follower.js';
 
 /** More than any phone has in hand at once. */
 const OFFERED = 10_000;
+/** Who answers heartbeats has long taken a frame by then, or heard of its end. */
+const PATIENCE_MS = 60_000;
+
+/** Grows with what is offered, and forgets the oldest: most connections are never offered anything. */
+class Offered extends Map<string, number> {
+  override set(id: string, asked: number): this {
+    super.set(id, asked);
+    if (this.size > OFFERED) this.delete(this.keys().next().value!);
+    return this;
+  }
+}
 
 /** One Socket.IO connection: who it is, and how full its pipe is. */
 export class Peer {
   session: Session | undefined;
+  /** Set for one that signed in by its handshake: the device that its token was given to. */
+  tokenDeviceId: string | undefined;
+  /** Set for a browser of wire.md, section B, which signed in by its handshake: how others know it. */
+  label: DeviceLabel | undefined;
   /** The account's changes, for a client that follows by cursor; others get the events of wire.md, section A. */
   follower: Follower | undefined;
   /** Whether this connection has had its snapshot, and its phone been asked for a sync. */
@@ -25,12 +40,16 @@ export class Peer {
    * Messages offered to a phone on this connection, each with its acknowledgement: none is offered twice on it, unless it
    * failed in between.
    */
-  readonly offered = new LRUCache<string, number>({ max: OFFERED });
+  readonly offered = new Offered();
   /** While a phone is sent what waited for it: what is written meanwhile, to come after it. */
   afterBacklog: Message[] | undefined;
   /** Set while a snapshot goes out: what happens meanwhile comes after it. */
   private held: string[] | undefined;
   private heldBytes = 0;
+  /** How many snapshots are under way. */
+  private holders = 0;
+  /** Of the snapshot's frames that are going out: a large one is not what makes a client slow. */
+  private snapshotBytes = 0;
   private lagging = false;
   private asked = 0;
 
@@ -67,6 +86,15 @@ export class Peer {
     return this.socket.id;
   }
 
+  get byHandshake(): boolean {
+    return this.tokenDeviceId !== undefined;
+  }
+
+  /** Whether it gets the events of wire.md, section B: one that follows by cursor gets states as changes. */
+  get isLive(): boolean {
+    return this.label !== undefined && this.follower === undefined;
+  }
+
   /** Sends an event encoded by `encode`. To a client that is too slow: no more, until it has connected again. */
   send(frame: string): void {
     if (this.lagging) return;
@@ -86,7 +114,8 @@ export class Peer {
 
   /** To be called after whatever else was written: a client that asks without reading its answers is slow too. */
   keepBounded(): void {
-    if (!this.lagging && this.bufferedBytes() + this.heldBytes > this.maxBufferedBytes) this.lag();
+    const waiting = this.bufferedBytes() + this.heldBytes - this.snapshotBytes;
+    if (!this.lagging && waiting > this.maxBufferedBytes) this.lag();
   }
 
   /** Sends whatever the pipe holds already: for who asks `hasRoom` first. */
@@ -118,22 +147,32 @@ export class Peer {
 
   /** Keeps events back while `work` sends a snapshot by `sendNow`, then lets them go in order. */
   async whileHeld(work: () => Promise<void>): Promise<void> {
-    this.held = [];
+    this.held ??= [];
+    this.holders++;
     try {
       await work();
     } finally {
-      const held = this.held;
-      this.held = undefined;
-      this.heldBytes = 0;
-      for (const frame of held) this.send(frame);
+      this.holders--;
+      if (this.holders === 0) this.release();
     }
   }
 
-  /** Past the line of those held; resolves when the pipe has room. */
+  private release(): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    this.heldBytes = 0;
+    for (const frame of held) this.send(frame);
+  }
+
+  /** Past the line of those held; resolves when the pipe has room. Who never takes it is cut off. */
   async sendNow(frame: string): Promise<void> {
     if (this.lagging || !this.socket.connected) return;
+    this.snapshotBytes += frame.length;
     this.socket.conn.write(frame);
+    const timer = setTimeout(() => this.cutOff(), PATIENCE_MS).unref();
     await this.room();
+    clearTimeout(timer);
+    this.snapshotBytes -= frame.length;
   }
 
   /** Whether more can be written now. */
@@ -179,6 +218,12 @@ export class Peer {
     conn.close();
   }
 
+  /** For one that says it is there and reads nothing: no goodbye would arrive, and what it was sent has to go. */
+  private cutOff(): void {
+    this.lag();
+    internals(this.socket.conn).transport.socket?._socket.destroy();
+  }
+
   private bufferedBytes(): number {
     const { writeBuffer, transport } = internals(this.socket.conn);
     let bytes = transport.socket?.bufferedAmount ?? 0;
@@ -198,10 +243,18 @@ interface Internals {
   transport: { name: string; writable: boolean; socket?: WebSocketLike };
 }
 
+interface TcpLike {
+  writableCorked: number;
+  cork(): void;
+  uncork(): void;
+  write(data: string, done: () => void): void;
+  destroy(): void;
+}
+
 interface WebSocketLike {
   bufferedAmount: number;
   send(data: string): void;
-  _socket: { writableCorked: number; cork(): void; uncork(): void; write(data: string, done: () => void): void };
+  _socket: TcpLike;
 }
 
 function internals(conn: Socket['conn']): Internals {

@@ -19,6 +19,7 @@ import { Inbox, type PhoneMessage } from '../messaging/inbox.service.js';
 import { Outbox } from '../messaging/outbox.service.js';
 import { Metrics } from '../metrics.js';
 import { Pairing } from '../pairing/pairing.service.js';
+import { Accounts } from '../sessions/accounts.service.js';
 import { Devices } from '../sessions/devices.service.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import type { Session } from '../sessions/session.js';
@@ -29,8 +30,11 @@ import { Connections } from './connections.js';
 import { Doorman } from './doorman.js';
 import { clientEvents, type ClientEvent, type Payload, type Reply, type Sender } from './events.js';
 import { Follower } from './follower.js';
+import { Handshakes, type SignedIn } from './handshakes.js';
+import { LiveState } from './live-state.js';
 import { encodeText, Peer } from './peer.js';
 import { Relay } from './relay.js';
+import { Signals } from './signals.js';
 
 type Handlers = { [E in ClientEvent]: (peer: Peer, payload: Payload<E>) => Promise<Reply | void> };
 type Ack = (reply: (Reply & { ok: true }) | (ErrorBody & { ok: false })) => void;
@@ -39,7 +43,10 @@ const EXPIRY_SWEEP_MS = 60_000;
 /** How long clients get to take the last of what they are sent. */
 const GOODBYE_MS = 5000;
 
-/** Socket.IO: the events of wire.md, section A, and, for a handshake with `{token, after}`, the changes of section F. */
+/**
+ * Socket.IO: the events of wire.md, sections A and B, and, for a handshake with `{token, after}`, the changes of section F.
+ * Whoever is sent to is in `Connections`: this server has its database to itself, and all connections are here.
+ */
 @WebSocketGateway()
 export class RelayGateway
   implements
@@ -68,7 +75,11 @@ export class RelayGateway
     private readonly conversations: Conversations,
     private readonly states: States,
     private readonly connections: Connections,
+    private readonly handshakes: Handshakes,
+    private readonly accounts: Accounts,
     private readonly relay: Relay,
+    private readonly liveState: LiveState,
+    private readonly signals: Signals,
     private readonly metrics: Metrics,
     private readonly addressOf: AddressOf,
     @Inject(ENV) private readonly env: BootEnv,
@@ -76,7 +87,9 @@ export class RelayGateway
   ) {
     this.doorman = new Doorman(env.limits);
     const table = Object.entries(clientEvents(env.limits));
-    this.events = new Map(table.map(([name, { from, payload }]) => [name, { from, check: compileCheck(payload) }]));
+    this.events = new Map(
+      table.map(([name, { from, payload, depth }]) => [name, { from, check: compileCheck(payload, depth) }]),
+    );
   }
 
   /** One line an event; what they mean is in the services. */
@@ -94,12 +107,22 @@ export class RelayGateway
     'web:mark-read': (peer, { conversationId }) => this.conversations.markRead(peer.session!, conversationId, peer.id),
     'web:delete-message': (peer, { messageId }) => this.inbox.remove(peer.session!, messageId, peer.id),
     'web:request-sync': (peer) => this.requestSync(peer),
-    'state:put': (peer, { key, value, ifAbsent }) => this.states.put(peer.session!, key, value, ifAbsent ?? false),
+    'state:put': (peer, { key, value, ifAbsent }) => this.states.put(peer.session!, key, value, ifAbsent),
     'state:delete': (peer, { key }) => this.states.delete(peer.session!, key),
+    'session-update': (peer, { sessionKey, state }) => this.states.put(peer.session!, sessionKey, state),
+    'realtime-event': (peer, event) => this.signals.event(peer, event),
+    'device-message': (peer, message) => this.signals.message(peer, message),
   };
 
   onModuleInit(): void {
-    this.devices.events.on('device.revoked', (account, device) => this.connections.endDevice(account, device));
+    this.devices.events.on('device.revoked', (account, device) =>
+      this.connections.end(account, 'device_revoked', [device]),
+    );
+    this.accounts.events.on('sessions.ended', (account, devices) =>
+      this.connections.end(account, 'session_expired', devices),
+    );
+    this.accounts.events.on('account.joined', (account) => this.connections.recall(account));
+    this.accounts.events.on('account.deleted', (account) => this.connections.end(account, 'session_expired'));
     this.expirySweep = setInterval(() => this.endExpired(), EXPIRY_SWEEP_MS).unref();
   }
 
@@ -109,11 +132,10 @@ export class RelayGateway
     );
     // A throw in handleConnection would leave the socket open: who presents a wrong token is refused here.
     server.use((socket, next) => {
-      const { token } = socket.handshake.auth as { token?: unknown };
-      if (token === undefined || token === null) return next();
-      this.tokens.authenticate(token, this.addressOf.request(socket.request)).then(
-        (session) => {
-          (socket.data as { session?: Session }).session = session;
+      const since = performance.now();
+      this.handshakes.signIn(socket.handshake, this.addressOf.request(socket.request)).then(
+        (signedIn) => {
+          (socket.data as Handshaken).signedIn = signedIn && { ...signedIn, since };
           next();
         },
         (error: unknown) => {
@@ -134,8 +156,11 @@ export class RelayGateway
       if (peer.session !== undefined) this.lastSeen.noteNowAndThen(peer.session);
     });
     socket.onAny((event: string, ...args: unknown[]) => void this.receive(peer, event, args));
-    const { session } = socket.data as { session?: Session };
-    if (session !== undefined) this.signedIn(peer, session);
+    const { signedIn } = socket.data as Handshaken;
+    if (signedIn === undefined) return;
+    peer.tokenDeviceId = signedIn.tokenDeviceId;
+    peer.label = signedIn.label;
+    this.signedIn(peer, signedIn.session, signedIn.since);
   }
 
   handleDisconnect(socket: Socket): void {
@@ -146,6 +171,7 @@ export class RelayGateway
     if (!this.connections.remove(peer)) return;
     this.lastSeen.note(peer.session!);
     if (peer.session!.kind === 'phone') this.relay.phoneLeft(peer);
+    if (peer.isLive) this.signals.left(peer);
   }
 
   /** Answers what is under way, then tells clients to come back: no acknowledged write is lost, no waiting one accepted. */
@@ -221,6 +247,7 @@ export class RelayGateway
       peer.emit('authenticated', { success: true, ...reply });
       return reply;
     }
+    const since = performance.now();
     const { session, deviceToken } = await this.devices.registerPhone(
       {
         deviceId,
@@ -234,7 +261,7 @@ export class RelayGateway
     const accountId = session.account.id;
     const reply = { deviceId, accountId, ...(deviceToken === undefined ? {} : { deviceToken }) };
     peer.emit('authenticated', { success: true, ...reply });
-    this.signedIn(peer, session);
+    this.signedIn(peer, session, since);
     return reply;
   }
 
@@ -252,14 +279,21 @@ export class RelayGateway
   }
 
   private async authenticate(peer: Peer, sessionToken: string): Promise<Reply> {
+    const since = performance.now();
     const session = await this.tokens.authenticate(sessionToken, peer.address);
     if (session.kind !== 'browser') throw relayError('authentication_failed');
     const again = peer.session !== undefined;
-    if (again && (peer.session!.account.id !== session.account.id || peer.session!.deviceId !== session.deviceId))
+    const { account, deviceId } = peer.session ?? session;
+    if (account.id !== session.account.id || (peer.tokenDeviceId ?? deviceId) !== session.deviceId)
       throw relayError('already_authenticated');
-    const reply = { deviceId: session.phoneId, sessionId: session.deviceId, accountId: session.account.id };
+    // Existing clients know a pair by its phone, and a device that signed in by itself.
+    const reply = {
+      deviceId: session.phoneId || session.deviceId,
+      sessionId: session.deviceId,
+      accountId: session.account.id,
+    };
     peer.emit('authenticated', { success: true, ...reply });
-    if (!again) this.signedIn(peer, session);
+    if (!again) this.signedIn(peer, session, since);
     // The phone is asked for a sync once a login, however often the login is said.
     if (!peer.greeted) {
       peer.greeted = true;
@@ -272,17 +306,22 @@ export class RelayGateway
     if (!this.relay.requestSync(peer.session!.account)) throw relayError('phone_away');
   }
 
-  private signedIn(peer: Peer, session: Session): void {
+  private signedIn(peer: Peer, session: Session, since: number): void {
     if (!peer.socket.connected) return;
     peer.session = session;
     this.doorman.know(peer.socket.conn);
-    const older = this.connections.add(peer);
+    const older = this.connections.add(peer, since);
     older?.end('replaced');
     if (!peer.socket.connected) return; // removed in the meantime
     this.lastSeen.note(session);
     const { after } = peer.socket.handshake.auth as { after?: unknown };
     if (after !== undefined && after !== null)
       this.follow(peer, session, typeof after === 'object' ? NaN : Number(after));
+    if (peer.isLive) {
+      this.liveState.restore(peer).catch((error: unknown) => this.interrupt(peer, error));
+      this.signals.arrived(peer);
+    }
+    if (session.kind === 'key') return;
     const greeting =
       session.kind === 'phone' ? this.relay.phoneArrived(peer, older !== undefined) : this.relay.tellPresence(peer);
     greeting.catch((error: unknown) => this.interrupt(peer, error));
@@ -332,7 +371,13 @@ export class RelayGateway
 function admit({ session }: Peer, from: Sender): void {
   if (from === 'anyone') return;
   if (session === undefined) throw relayError(from === 'phone' ? 'device_not_registered' : 'not_authenticated');
-  if (from !== 'device' && session.kind !== from) throw relayError('wrong_role');
+  // A program with an API key follows the changes and says nothing.
+  if (session.kind === 'key' || (from !== 'device' && session.kind !== from)) throw relayError('wrong_role');
+}
+
+/** What the handshake leaves on the socket; `since`: when it began, of `performance.now()`. */
+interface Handshaken {
+  signedIn?: SignedIn & { since: number };
 }
 
 /** What Socket.IO hands the client as `connect_error`: `message`, and the whole body as `data`. */

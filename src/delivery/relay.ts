@@ -2,29 +2,29 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { LOG, type Log } from '../log.js';
 import { Conversations } from '../messaging/conversations.service.js';
-import { Inbox } from '../messaging/inbox.service.js';
 import type { Message } from '../messaging/message.js';
 import { MessagingEvents, type ReadMark } from '../messaging/messaging.events.js';
 import { Outbox } from '../messaging/outbox.service.js';
+import { latestMessages } from '../messaging/stored-messages.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import { Connections } from './connections.js';
 import { encode, type Peer } from './peer.js';
 
 /** How much of the history a browser that keeps nothing is sent when it signs in. */
 const SNAPSHOT_MESSAGES = 1000;
-const SNAPSHOT_PAGE = 500;
 
 /** Tells phones and browsers what happened, in the events of wire.md, section A. */
 @Injectable()
 export class Relay implements OnModuleInit {
   /** Accounts whose browsers asked the phone for a sync while it was away. */
   private readonly syncWanted = new Set<string>();
+  /** Accounts whose list is being told, and how it is to be told once more after that. */
+  private readonly listing = new Map<string, { by?: string } | undefined>();
 
   constructor(
     private readonly connections: Connections,
     private readonly events: MessagingEvents,
     private readonly conversations: Conversations,
-    private readonly inbox: Inbox,
     private readonly outbox: Outbox,
     private readonly lastSeen: LastSeen,
     @Inject(LOG) private readonly log: Log,
@@ -36,6 +36,7 @@ export class Relay implements OnModuleInit {
       for (const message of arrived) if (message.type === 'received') this.toBrowsers(account, 'message:new', message);
     });
     this.events.on('conversations.stored', (account, fact) => this.toBrowsers(account, 'conversations:sync', fact));
+    this.events.on('conversations.edited', (account) => void this.attempt(this.tellList(account)));
     this.events.on('message.statusChanged', (account, fact) => {
       this.toBrowsers(account, 'message:status', fact);
       const id = fact.tempId ?? fact.messageId;
@@ -60,7 +61,7 @@ export class Relay implements OnModuleInit {
         else phone.afterBacklog.push(message);
     });
     this.events.on('conversation.read', (account, { by, ...mark }) => {
-      void this.attempt(this.tellCounts(account, by));
+      void this.attempt(this.tellList(account, by));
       for (const phone of this.connections.of(account.id).phones) this.offerRead(phone, mark);
     });
   }
@@ -97,20 +98,22 @@ export class Relay implements OnModuleInit {
     await browser.whileHeld(async () => {
       const { conversations, readUpTo } = await this.conversations.all(account);
       if (conversations.length > 0) await browser.sendNow(encode('conversations:sync', { conversations }));
-      const messages = await this.inbox.latest(account, SNAPSHOT_MESSAGES, readUpTo);
-      for (let i = 0; i < messages.length; i += SNAPSHOT_PAGE)
-        await browser.sendNow(encode('messages:sync', { messages: messages.slice(i, i + SNAPSHOT_PAGE) }));
+      for await (const messages of latestMessages(account, SNAPSHOT_MESSAGES, readUpTo))
+        await browser.sendNow(encode('messages:sync', { messages }));
     });
   }
 
   /** Tells a browser, once it is signed in, whether its phone is there. */
   async tellPresence(browser: Peer): Promise<void> {
     const { account, phoneId } = browser.session!;
-    const isHere = () => this.connections.of(account.id).phones.size > 0;
-    const here = isHere();
-    const lastSeen = here ? Date.now() : await this.lastSeen.ofPhone(account.id);
-    if (!here && isHere()) return; // it came meanwhile, and the browser was told so
-    browser.emit(here ? 'mobile:connected' : 'mobile:disconnected', { deviceId: phoneId, lastSeen });
+    const phone = () => [...this.connections.of(account.id).phones][0];
+    const here = phone() !== undefined;
+    // One that signed in knows no phone by itself.
+    const deviceId = phone()?.session!.phoneId ?? phoneId;
+    const lastSeen = here ? Date.now() : await this.lastSeen.ofPhone(account);
+    if (!here && phone() !== undefined) return; // it came meanwhile, and the browser was told so
+    if (deviceId === '') return; // there is none, or it will be told of as it comes
+    browser.emit(here ? 'mobile:connected' : 'mobile:disconnected', { deviceId, lastSeen });
   }
 
   /** False when the phone is away: it is asked when it is back. */
@@ -139,14 +142,27 @@ export class Relay implements OnModuleInit {
     });
   }
 
-  /** The counts changed by a browser, for the other ones: whole, because existing clients replace their list with it. */
-  private async tellCounts(account: AccountKey, by?: string): Promise<void> {
-    const others = [...this.connections.of(account.id).browsers].filter(
-      (other) => other.follower === undefined && other.id !== by,
-    );
-    if (others.length === 0) return;
-    const { conversations } = await this.conversations.all(account);
-    this.toBrowsers(account, 'conversations:sync', { conversations }, by);
+  /**
+   * The conversations after one was changed here, whole, because existing clients replace their list with it; not to the
+   * connection that did. One at a time, so that none is told after a newer one.
+   */
+  private async tellList(account: AccountKey, by?: string): Promise<void> {
+    if (this.listing.has(account.id)) {
+      const next = this.listing.get(account.id) ?? { by };
+      this.listing.set(account.id, next.by === by ? next : {});
+      return;
+    }
+    try {
+      for (let next: { by?: string } | undefined = { by }; next !== undefined; next = this.listing.get(account.id)) {
+        this.listing.set(account.id, undefined);
+        const browsers = [...this.connections.of(account.id).browsers];
+        if (!browsers.some(({ follower, id }) => follower === undefined && id !== next?.by)) continue;
+        const { conversations } = await this.conversations.all(account);
+        this.toBrowsers(account, 'conversations:sync', { conversations }, next.by);
+      }
+    } finally {
+      this.listing.delete(account.id);
+    }
   }
 
   /** What fails here is offered again on the phone's next connection. */

@@ -42,7 +42,36 @@ export interface ConversationColumns extends Pick<
 }
 
 /** What of a conversation is sealed. */
-export type ConversationContent = Pick<ConversationRow, 'phoneNumber' | 'contactName' | 'lastMessage'>;
+export interface ConversationContent extends Pick<ConversationRow, 'phoneNumber' | 'contactName' | 'lastMessage'> {
+  /** Once a client of delta sync gave it a name: the phone's own (null for none). Nobody sees it. */
+  toldName?: string | null;
+}
+
+/** What of it everybody sees. */
+export function shownContent(content: ConversationContent): Omit<ConversationContent, 'toldName'> {
+  if (content.toldName === undefined) return content;
+  const shown = { ...content };
+  delete shown.toldName;
+  return shown;
+}
+
+/** What a client of delta sync, which knows names alone, calls it. */
+export function nameOf({ contactName, phoneNumber }: ConversationContent): string {
+  return contactName ?? phoneNumber;
+}
+
+/** The content once a client of delta sync has named it. */
+export function renamed(content: ConversationContent, name: string): ConversationContent {
+  const { contactName, toldName = contactName ?? null, ...others } = content;
+  return { ...others, ...(name === '' || name === content.phoneNumber ? {} : { contactName: name }), toldName };
+}
+
+/** What a phone tells of it now. A name given here stands until the phone calls it something new. */
+export function retold(old: ConversationContent, told: ConversationContent): ConversationContent {
+  const { contactName, toldName } = old;
+  if (toldName === undefined || toldName !== (told.contactName ?? null)) return told;
+  return { ...told, contactName, toldName };
+}
 
 export function toConversationRow(
   id: string,
@@ -50,7 +79,7 @@ export function toConversationRow(
   content: ConversationContent,
 ): ConversationRow {
   const { lastMessageTime, unreadCount, countedUpTo, readUpTo } = columns;
-  return { id, lastMessageTime, unreadCount, countedUpTo, readUpTo, ...content };
+  return { id, lastMessageTime, unreadCount, countedUpTo, readUpTo, ...shownContent(content) };
 }
 
 /** What the messages of a conversation add to its row. */

@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
-import { Database } from '../database/database.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
 import {
@@ -36,7 +35,6 @@ export class Conversations {
   private readonly lookUps = new Map<string, Promise<string>>();
 
   constructor(
-    private readonly database: Database,
     private readonly changes: Changes,
     private readonly events: MessagingEvents,
   ) {}
@@ -102,13 +100,18 @@ export class Conversations {
     }
   }
 
+  /** These may not exist any more: the next message of each looks again. */
+  forget(account: AccountKey, ids: string[]): void {
+    for (const id of ids) this.known.delete(knownKey(account, id));
+  }
+
   private async settle(account: AccountKey, provisional: string, conversationId: string): Promise<void> {
     const where = { accountId: account.id, deleted: false };
-    const begun = await this.database.prisma.conversation.findFirst({
+    const begun = await account.home.database.prisma.conversation.findFirst({
       where: { ...where, id: provisional },
       select: { id: true },
     });
-    const messages = await this.database.prisma.message.findMany({
+    const messages = await account.home.database.prisma.message.findMany({
       where: { ...where, conversationId: provisional },
       select: { id: true },
     });
@@ -157,7 +160,7 @@ export class Conversations {
     const number = numberKey(account, phoneNumber);
     const cached = this.byNumber.get(number);
     if (cached !== undefined) return cached;
-    const rows = await this.database.prisma.conversation.findMany({
+    const rows = await account.home.database.prisma.conversation.findMany({
       where: { accountId: account.id, numberIndex: Buffer.from(numberIndex(account, phoneNumber)), deleted: false },
       orderBy: { lastMessageTime: 'desc' },
       select: { id: true },
@@ -181,13 +184,16 @@ export class Conversations {
   /** Those that a browser read and the phone may not know of. */
   async readPending(account: AccountKey): Promise<ReadMark[]> {
     const where = { accountId: account.id, readPending: true, deleted: false };
-    const rows = await this.database.prisma.conversation.findMany({ where, select: { id: true, readUpTo: true } });
+    const rows = await account.home.database.prisma.conversation.findMany({
+      where,
+      select: { id: true, readUpTo: true },
+    });
     return rows.map(({ id, readUpTo }) => ({ conversationId: id, readUpTo: Number(readUpTo) }));
   }
 
   /** The phone took note of this one: a browser may have read on meanwhile. No client sees this, so it takes no number. */
   async readTaken(account: AccountKey, { conversationId: id, readUpTo }: ReadMark): Promise<void> {
-    await this.database.prisma.conversation.updateMany({
+    await account.home.database.prisma.conversation.updateMany({
       where: { accountId: account.id, id, readUpTo: { lte: readUpTo } },
       data: { readPending: false },
     });
@@ -198,7 +204,7 @@ export class Conversations {
     account: AccountKey,
     ids?: string[],
   ): Promise<{ conversations: Conversation[]; readUpTo: Map<string, number> }> {
-    const { rows } = await this.database.pool.query<AllColumns>(
+    const { rows } = await account.home.database.pool.query<AllColumns>(
       `SELECT c.id, c.content, c.last_message_time, c.unread_count, c.counted_up_to, c.read_up_to, l.last_id, l.last_time, l.last,
          (SELECT count(*)::int FROM messages m WHERE m.account_id = c.account_id AND m.conversation_id = c.id
             AND m.timestamp > c.counted_up_to AND m.type = 'received' AND NOT m.read AND NOT m.deleted) AS unread

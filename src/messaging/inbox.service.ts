@@ -2,12 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
 import type { Outcome } from '../changes/kind.js';
-import { Database } from '../database/database.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
 import { normalizeNumber } from './conversation.js';
 import { Conversations } from './conversations.service.js';
-import type { Message, MessageContent, MessageStatus } from './message.js';
+import { shown, type Message, type MessageContent, type MessageStatus } from './message.js';
 import type { MessageMutation, MessagePatch, MessageRow, MessageState } from './message.kind.js';
 import { MessagingEvents } from './messaging.events.js';
 
@@ -24,7 +23,6 @@ const LINKABLE_MS = 30 * 86_400_000;
 @Injectable()
 export class Inbox {
   constructor(
-    private readonly database: Database,
     private readonly changes: Changes,
     private readonly conversations: Conversations,
     private readonly events: MessagingEvents,
@@ -50,19 +48,15 @@ export class Inbox {
 
     const stored: Message[] = [];
     const arrived: Message[] = [];
-    const unread: Message[] = [];
     for (const outcome of outcomes.slice(unknown.length)) {
       if (!('state' in outcome) || outcome.state.message === null) continue; // deleted here, and to stay so
-      stored.push(outcome.state.message);
-      if (outcome.state.isNew) arrived.push(outcome.state.message);
-      else if (!outcome.state.message.read) unread.push(outcome.state.message);
+      const { message, readUpTo, isNew } = outcome.state;
+      // One that a browser read is not shown unread because the phone, which does not know yet, tells it again.
+      stored.push(shown(message, readUpTo));
+      if (isNew) arrived.push(message);
     }
-    try {
-      if (unread.length > 0) await this.showRead(account, unread);
-    } finally {
-      // What is committed is told, whatever fails besides: neither a row that cannot be stored nor a query keeps it back.
-      this.events.emit('messages.stored', account, { messages: stored, arrived });
-    }
+    // What is committed is told, before anything is waited for and whatever failed besides.
+    this.events.emit('messages.stored', account, { messages: stored, arrived });
     // Only now: what a browser began moves to the phone's conversation, and whoever listens hears of that last.
     const begun = unknown.filter((_, i) => outcomes[i]!.result !== 'rejected');
     if (begun.length > 0) await this.conversations.began(account, begun);
@@ -99,36 +93,6 @@ export class Inbox {
     if (outcome.result === 'applied') this.events.emit('message.deleted', account, { messageId, by });
   }
 
-  /** The newest messages, oldest first, for a client that keeps nothing; `readUpTo` of each conversation counts. */
-  async latest(account: AccountKey, limit: number, readUpTo: Map<string, number>): Promise<Message[]> {
-    const page = await this.database.pool.query<{ seq: string }>(
-      `SELECT coalesce(min(seq), 1) AS seq FROM
-         (SELECT seq FROM messages WHERE account_id = $1 AND NOT deleted ORDER BY seq DESC LIMIT $2) newest`,
-      [account.id, limit],
-    );
-    const messages: Message[] = [];
-    let after = Number(page.rows[0]!.seq) - 1;
-    for (let more = true; more;) {
-      const { text, cursor, more: further } = await this.changes.read(account, after, 1000, false);
-      const rows = JSON.parse(`[${text}]`) as { kind: string; row: Message }[];
-      messages.push(...rows.filter(({ kind }) => kind === 'message').map(({ row }) => row));
-      after = cursor;
-      more = further;
-    }
-    for (const message of messages) message.read ||= message.timestamp <= (readUpTo.get(message.conversationId) ?? 0);
-    return messages;
-  }
-
-  /** A message that a browser read is not shown unread because the phone, which does not know yet, tells it again. */
-  private async showRead(account: AccountKey, messages: Message[]): Promise<void> {
-    const rows = await this.database.prisma.conversation.findMany({
-      where: { accountId: account.id, id: { in: [...new Set(messages.map((message) => message.conversationId))] } },
-      select: { id: true, readUpTo: true },
-    });
-    const readUpTo = new Map(rows.map((row) => [row.id, Number(row.readUpTo)]));
-    for (const message of messages) message.read = message.timestamp <= (readUpTo.get(message.conversationId) ?? 0);
-  }
-
   private async patch(account: AccountKey, messageId: string, row: MessagePatch): Promise<Outcome<MessageState>> {
     const submit = async (id: string) => {
       const mutation: MessageMutation = { account, kind: 'message', id, op: 'patch', row, at: Date.now(), bytes: 128 };
@@ -142,7 +106,7 @@ export class Inbox {
 
   /** The row of a message by its id, or by the phone's id of one that a browser wrote. */
   private async find(account: AccountKey, messageId: string): Promise<string | undefined> {
-    const row = await this.database.prisma.message.findFirst({
+    const row = await account.home.database.prisma.message.findFirst({
       where: { accountId: account.id, OR: [{ id: messageId }, { phoneMessageId: messageId }] },
       select: { id: true },
     });
@@ -157,7 +121,7 @@ export class Inbox {
   private async linkSent(account: AccountKey, sent: PhoneMessage[]): Promise<Map<PhoneMessage, string>> {
     const own = new Map<PhoneMessage, string>();
     const unlinked = await this.unlinked(account, sent);
-    const linked = await this.database.prisma.message.findMany({
+    const linked = await account.home.database.prisma.message.findMany({
       where: { accountId: account.id, phoneMessageId: { in: sent.map((message) => message.id) } },
       select: { id: true, phoneMessageId: true },
     });
@@ -165,7 +129,7 @@ export class Inbox {
     const ids = new Set(unlinked.map((row) => row.id));
     const fresh =
       unlinked.length === 0 ? [] : sent.filter((message) => !byPhoneId.has(message.id) && !ids.has(message.id));
-    const stored = fresh.length === 0 ? [] : await this.database.prisma.message.findMany({
+    const stored = fresh.length === 0 ? [] : await account.home.database.prisma.message.findMany({
       where: { accountId: account.id, id: { in: fresh.map((message) => message.id) } },
       select: { id: true },
     }); // prettier-ignore
@@ -198,7 +162,7 @@ export class Inbox {
     for (const { conversationId, phoneNumber } of places)
       for (const id of [conversationId, ...(await this.conversations.idsOf(account, phoneNumber))])
         if (id !== undefined) conversations.add(id);
-    const { rows } = await this.database.pool.query<{ id: string; timestamp: string; content: Buffer }>(
+    const { rows } = await account.home.database.pool.query<{ id: string; timestamp: string; content: Buffer }>(
       `SELECT id, timestamp, content FROM messages
        WHERE account_id = $1 AND conversation_id = ANY ($2) AND timestamp > $3
          AND origin IS NOT NULL AND phone_message_id IS NULL AND NOT deleted AND status NOT IN ('failed', 'cancelled')

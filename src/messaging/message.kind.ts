@@ -4,8 +4,10 @@ import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
 import type { ChangedRow, Kind, Mutation, Numbered, Outcome, Planned, StoredRow, Written } from '../changes/kind.js';
 import { splice } from '../changes/reader.js';
+import { afterEdit, writeEdits, type Edited, type MessageEdit, type Stored } from './message.edits.js';
 import {
   movesForward,
+  statusOnceDeleted,
   toMessage,
   type Message,
   type MessageColumns,
@@ -44,18 +46,17 @@ export interface MessageState {
   origin: string | null;
   /** The phone's own id of it, once it is known. */
   phoneMessageId: string | null;
+  /** How far its conversation was read in a browser: 0 for one that is new. */
+  readUpTo: number;
 }
 
-export type MessageMutation = Mutation<'put' | 'send', MessageRow> | Mutation<'patch', MessagePatch>;
-
-interface Stored extends MessageColumns {
-  seq: number;
-  deleted: boolean;
-  content: Buffer | null;
-}
+export type MessageMutation =
+  Mutation<'put' | 'send', MessageRow> | Mutation<'patch', MessagePatch> | Mutation<'edit', MessageEdit>;
 
 type Patched = { item: Numbered; next: Stored };
 type WholeItem = Numbered<Mutation<'put' | 'send', MessageRow>>;
+type EditItem = Numbered<Mutation<'edit', MessageEdit>>;
+type PatchingMutation = Exclude<MessageMutation, Mutation<'edit', MessageEdit>>;
 /** No more than a status. */
 type ReportItem = Numbered<Mutation<'patch', { status: MessageStatus }>>;
 
@@ -71,7 +72,7 @@ export class MessageKind implements Kind, OnModuleInit {
 
   /** New messages and statuses, which is nearly everything, need no look at what is stored. */
   plan(items: Numbered[]): Planned {
-    const whole = items.filter((item): item is WholeItem => item.mutation.op !== 'patch');
+    const whole = items.filter(isWhole);
     const reports = items.filter(isReport);
     const queries = [
       ...(whole.length > 0 ? [insertion(whole)] : []),
@@ -101,7 +102,7 @@ export class MessageKind implements Kind, OnModuleInit {
     const changed: ChangedRow[] = [];
     const outcomes = new Map<Numbered, Outcome<MessageState>>();
 
-    const whole = items.filter((item): item is WholeItem => item.mutation.op !== 'patch');
+    const whole = items.filter(isWhole);
     const inserted = whole.length > 0 ? keysOf(await client.query(insertion(whole))) : new Set<string>();
     for (const item of whole)
       if (inserted.has(`${item.mutation.account.id}:${item.seq}`))
@@ -110,10 +111,18 @@ export class MessageKind implements Kind, OnModuleInit {
     const others = items.filter((item) => !outcomes.has(item));
     const stored = await find(client, others);
     const patched: Patched[] = [];
+    const edited: Edited[] = [];
     others.forEach((item, i) => {
       const row = stored[i];
+      if (isEdit(item)) {
+        const next = afterEdit(item, row);
+        if (next === undefined)
+          return outcomes.set(item, { result: 'stale', seq: row!.seq, state: stateOf(item, row!) });
+        edited.push({ item, next });
+        return outcomes.set(item, applied(item, stateOf(item, next, row === undefined), changed));
+      }
       if (row === undefined) return outcomes.set(item, { result: 'missing' });
-      const next = row.deleted ? undefined : apply(row, patchOf(item.mutation as MessageMutation));
+      const next = row.deleted ? undefined : apply(row, patchOf(item.mutation as PatchingMutation), item.mutation.at);
       if (next === undefined) {
         const result =
           item.mutation.op === 'patch' && !sameStatus(row, item.mutation.row as MessagePatch) ? 'stale' : 'duplicate';
@@ -127,11 +136,14 @@ export class MessageKind implements Kind, OnModuleInit {
       return outcomes.set(item, applied(item, stateOf(item, next), changed));
     });
     if (patched.length > 0) await update(client, patched);
+    if (edited.length > 0) await writeEdits(client, edited);
 
     return { outcomes: items.map((item) => outcomes.get(item)!), changed };
   }
 
   readonly table = 'messages';
+  readonly idsAreLocal = true;
+  readonly refersTo = { column: 'conversation_id', table: 'conversations' };
   readonly fields = [
     'conversation_id',
     'timestamp::text',
@@ -153,8 +165,11 @@ export class MessageKind implements Kind, OnModuleInit {
   }
 }
 
-/** The numbers of the batch's accounts, looked up once: their rows were counted on and locked by this transaction. */
-const SEQS = `(SELECT array_agg(a.seq ORDER BY u.place) FROM unnest($1::uuid[]) WITH ORDINALITY u(id, place) LEFT JOIN accounts a USING (id))`;
+/**
+ * The numbers of the batch's accounts, looked up once: their rows were counted on and locked by this transaction. Null, which no
+ * row takes, for one that was joined to another meanwhile.
+ */
+const SEQS = `(SELECT array_agg(a.seq ORDER BY u.place) FROM unnest($1::uuid[]) WITH ORDINALITY u(id, place) LEFT JOIN accounts a ON a.id = u.id AND a.joined_into IS NULL)`;
 /** An item's number, where `account` is the place of its account among them. */
 const SEQ = `${SEQS}[i.account] - i.later`;
 
@@ -214,8 +229,16 @@ function keysOf({ rows }: QueryResult<InsertedColumns>): Set<string> {
   return new Set(rows.map(([account, seq]) => `${account}:${seq}`));
 }
 
-interface MovedColumns extends Omit<FoundColumns, 'place' | 'deleted' | 'status'> {
+interface MovedColumns extends Omit<FoundColumns, 'place' | 'at' | 'edited_at' | 'deleted' | 'status' | 'read_up_to'> {
   account_id: string;
+}
+
+function isWhole(item: Numbered): item is WholeItem {
+  return item.mutation.op === 'put' || item.mutation.op === 'send';
+}
+
+function isEdit(item: Numbered): item is EditItem {
+  return item.mutation.op === 'edit';
 }
 
 function isReport(item: Numbered): item is ReportItem {
@@ -249,6 +272,8 @@ function forwarding(items: ReportItem[]): QueryConfig {
 interface FoundColumns {
   place: string;
   seq: string;
+  at: string;
+  edited_at: string | null;
   deleted: boolean;
   conversation_id: string;
   type: MessageType;
@@ -259,6 +284,7 @@ interface FoundColumns {
   origin: string | null;
   valid_until: string | null;
   content: Buffer | null;
+  read_up_to: string | null;
 }
 
 /** The stored rows of these mutations, each in its place. */
@@ -268,17 +294,31 @@ async function find(client: ClientBase, items: Numbered[]): Promise<(Stored | un
   const { rows } = await client.query<FoundColumns>({
     name: 'message-find',
     // LATERAL with LIMIT 1 walks the key once a row; a plain join got a bad cached plan.
-    text: `SELECT i.place, m.* FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS i(account_id, id, place)
+    text: `SELECT i.place, m.*, (
+             SELECT c.read_up_to FROM conversations c
+             WHERE c.account_id = i.account_id AND c.id = coalesce(i.moves_to, m.conversation_id)) AS read_up_to
+           FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS i(account_id, id, moves_to, place)
            CROSS JOIN LATERAL (
-             SELECT seq, deleted, conversation_id, type, status, read, timestamp, phone_message_id, origin, valid_until, content
+             SELECT seq, at, edited_at, deleted, conversation_id, type, status, read, timestamp, phone_message_id, origin, valid_until, content
              FROM messages m WHERE m.account_id = i.account_id AND m.id = i.id LIMIT 1) m`,
-    values: [items.map((i) => i.mutation.account.id), items.map((i) => i.mutation.id)],
+    values: [
+      items.map((i) => i.mutation.account.id),
+      items.map((i) => i.mutation.id),
+      items.map((i) => (isEdit(i) ? i.mutation.row.conversationId : null)),
+    ],
   });
-  for (const row of rows) found[Number(row.place) - 1] = { ...toStored(row, row.status), deleted: row.deleted };
+  for (const row of rows)
+    found[Number(row.place) - 1] = {
+      ...toStored(row, row.status),
+      deleted: row.deleted,
+      at: Number(row.at),
+      editedAt: row.edited_at === null ? null : Number(row.edited_at),
+      readUpTo: Number(row.read_up_to ?? 0),
+    };
   return found;
 }
 
-function toStored(row: Omit<FoundColumns, 'place' | 'deleted' | 'status'>, status: MessageStatus | null): Stored {
+function toStored(row: Omit<MovedColumns, 'account_id'>, status: MessageStatus | null): Stored {
   return {
     seq: Number(row.seq),
     deleted: false,
@@ -291,6 +331,9 @@ function toStored(row: Omit<FoundColumns, 'place' | 'deleted' | 'status'>, statu
     origin: row.origin,
     validUntil: row.valid_until === null ? null : Number(row.valid_until),
     content: row.content,
+    at: 0,
+    editedAt: null,
+    readUpTo: 0,
   };
 }
 
@@ -299,11 +342,11 @@ async function update(client: ClientBase, patched: Patched[]): Promise<void> {
   await client.query({
     name: 'message-update',
     text: `UPDATE messages m SET seq = i.seq, at = i.at, status = i.status, read = i.read, conversation_id = i.conversation_id,
-             phone_message_id = i.phone_message_id, valid_until = i.valid_until, deleted = i.deleted,
+             phone_message_id = i.phone_message_id, valid_until = i.valid_until, deleted = i.deleted, edited_at = i.edited_at,
              content = CASE WHEN i.deleted THEN NULL ELSE m.content END
            FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::message_status[], $6::boolean[], $7::text[],
-                       $8::text[], $9::bigint[], $10::boolean[])
-             AS i(account_id, id, seq, at, status, read, conversation_id, phone_message_id, valid_until, deleted)
+                       $8::text[], $9::bigint[], $10::boolean[], $11::bigint[])
+             AS i(account_id, id, seq, at, status, read, conversation_id, phone_message_id, valid_until, deleted, edited_at)
            WHERE m.account_id = i.account_id AND m.id = i.id`,
     values: [
       of((p) => p.item.mutation.account.id),
@@ -316,24 +359,24 @@ async function update(client: ClientBase, patched: Patched[]): Promise<void> {
       of((p) => p.next.phoneMessageId),
       of((p) => p.next.validUntil),
       of((p) => p.next.deleted),
+      of((p) => p.next.editedAt),
     ],
   });
 }
 
 /** A whole message that is known already says no more than its status and whether it was read. */
-function patchOf(mutation: MessageMutation): MessagePatch {
+function patchOf(mutation: PatchingMutation): MessagePatch {
   if (mutation.op === 'patch') return mutation.row;
   if (mutation.op === 'send') return {};
   return { status: mutation.row.status, ...(mutation.row.read ? { read: true } : {}) };
 }
 
 /** The row after the patch, or undefined when the patch says nothing new. */
-function apply(row: Stored, patch: MessagePatch): Stored | undefined {
+function apply(row: Stored, patch: MessagePatch, at: number): Stored | undefined {
   if (patch.remove) {
-    // A queued message that is deleted is not to be sent any more.
-    const status =
-      row.status !== null && movesForward(row.status, 'cancelled') && row.origin ? 'cancelled' : row.status;
-    return { ...row, deleted: true, status, content: null };
+    // No edit from before brings it back.
+    const editedAt = Math.max(at, row.editedAt ?? 0);
+    return { ...row, deleted: true, status: statusOnceDeleted(row), content: null, editedAt };
   }
   const next = { ...row };
   if (patch.status && movesForward(row.status, patch.status)) next.status = patch.status;
@@ -356,12 +399,13 @@ function sameStatus(row: Stored, patch: MessagePatch): boolean {
 
 /** A new message's state: all of it is in the mutation. */
 function fresh({ mutation: { id, row } }: WholeItem): MessageState {
-  return { id, message: toMessage(id, row, row.content), isNew: true, origin: row.origin, phoneMessageId: null };
+  const message = toMessage(id, row, row.content);
+  return { id, message, isNew: true, origin: row.origin, phoneMessageId: null, readUpTo: 0 };
 }
 
 /** A stored message's state. Its content is opened when somebody wants to see it. */
-function stateOf({ mutation: { account, id } }: Numbered, row: Stored): MessageState {
-  const { origin, phoneMessageId, deleted, content } = row;
+function stateOf({ mutation: { account, id } }: Numbered, row: Stored, isNew = false): MessageState {
+  const { origin, phoneMessageId, deleted, content, readUpTo } = row;
   let message: Message | null | undefined;
   return {
     id,
@@ -373,9 +417,10 @@ function stateOf({ mutation: { account, id } }: Numbered, row: Stored): MessageS
             : toMessage(id, row, JSON.parse(account.open('message', id, content)) as MessageContent);
       return message;
     },
-    isNew: false,
+    isNew,
     origin,
     phoneMessageId,
+    readUpTo,
   };
 }
 

@@ -52,6 +52,11 @@ export function toMessage(id: string, columns: MessageColumns, content: MessageC
   };
 }
 
+/** As browsers are shown it, `readUpTo` being how far its conversation was read in one of them. */
+export function shown(message: Message, readUpTo = 0): Message {
+  return message.read || message.timestamp > readUpTo ? message : { ...message, read: true };
+}
+
 const ORDER: Record<MessageStatus, number> = {
   queued: 0,
   sending: 1,
@@ -72,4 +77,25 @@ export function movesForward(from: MessageStatus | null, to: MessageStatus): boo
   if (to === 'failed') return ORDER[from] < ORDER.delivered;
   if (to === 'cancelled') return ORDER[from] < ORDER.sent;
   return ORDER[to] > ORDER[from];
+}
+
+/**
+ * When clients of delta sync take a message to have changed last, ms since 1970. A phone's clock may be ahead of ours: a
+ * date from the future would win for ever.
+ */
+export function editDate({
+  editedAt,
+  timestamp,
+  at,
+}: {
+  editedAt: number | null;
+  timestamp: number;
+  at: number;
+}): number {
+  return editedAt ?? Math.min(timestamp, at);
+}
+
+/** The status of a message that is deleted: a queued one is not to be sent any more. */
+export function statusOnceDeleted({ status, origin }: Pick<MessageColumns, 'status' | 'origin'>): MessageStatus | null {
+  return status !== null && movesForward(status, 'cancelled') && origin ? 'cancelled' : status;
 }

@@ -15,6 +15,8 @@ export interface MessagingFacts {
   /** `messages`: as they stand now, repeats included; `arrived`: those that are new. */
   'messages.stored': [account: AccountKey, fact: { messages: Message[]; arrived: Message[] }];
   'conversations.stored': [account: AccountKey, fact: { conversations: Conversation[] }];
+  /** A client of delta sync named or deleted some: who shows a list needs all of it. */
+  'conversations.edited': [account: AccountKey];
   'message.statusChanged': [account: AccountKey, fact: { messageId: string; status: MessageStatus; tempId?: string }];
   'message.sent': [account: AccountKey, fact: { phoneNumber: string; messageId: string }];
   'message.deleted': [account: AccountKey, fact: { messageId: string; by?: string }];

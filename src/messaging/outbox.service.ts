@@ -3,7 +3,8 @@ import type { AccountKey } from '../changes/account-key.js';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
 import type { Mutation } from '../changes/kind.js';
-import { Database } from '../database/database.js';
+import type { Database } from '../database/database.js';
+import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
 import { LOG, type Log } from '../log.js';
@@ -11,9 +12,10 @@ import { Limits } from '../sessions/limits.js';
 import type { Session } from '../sessions/session.js';
 import { normalizeNumber } from './conversation.js';
 import { Conversations } from './conversations.service.js';
-import { toMessage, type Message, type MessageColumns, type MessageContent, type MessageStatus } from './message.js';
+import type { Message, MessageColumns, MessageContent, MessageStatus } from './message.js';
 import type { MessageMutation, MessagePatch, MessageRow, MessageState } from './message.kind.js';
 import { MessagingEvents } from './messaging.events.js';
+import { queuedMessages } from './stored-messages.js';
 
 /** What a browser wants sent (wire.md, section A: `web:send-message`). */
 export interface Send {
@@ -39,7 +41,7 @@ export class Outbox implements OnApplicationBootstrap, BeforeApplicationShutdown
   private sweeping: Promise<void> | undefined;
 
   constructor(
-    private readonly database: Database,
+    private readonly databases: Databases,
     private readonly accounts: AccountKeys,
     private readonly changes: Changes,
     private readonly conversations: Conversations,
@@ -88,20 +90,9 @@ export class Outbox implements OnApplicationBootstrap, BeforeApplicationShutdown
     return requeued ? this.queue(account, requeued, by) : { messageId: message.id, status: message.status };
   }
 
-  /** What waits for the phone, in the order it was written, a page at a time. */
+  /** What waits for the phone, in the order it was written; a page at a time is in memory. */
   async *queued(account: AccountKey): AsyncGenerator<Message> {
-    for (let after = '0', more = true; more;) {
-      const { rows } = await this.database.pool.query<QueuedColumns>(
-        `SELECT seq, id, conversation_id, timestamp, origin, valid_until, content FROM messages
-         WHERE account_id = $1 AND status = 'queued' AND NOT deleted AND seq > $2 ORDER BY seq LIMIT $3`,
-        [account.id, after, PAGE],
-      );
-      more = rows.length === PAGE;
-      for (const row of rows) {
-        after = row.seq;
-        yield toQueued(account, row);
-      }
-    }
+    for await (const page of queuedMessages(account)) yield* page;
   }
 
   /** The phone took it. */
@@ -159,54 +150,37 @@ export class Outbox implements OnApplicationBootstrap, BeforeApplicationShutdown
   /** Messages that nobody took in time fail, so that whoever wrote them sees it. */
   private async sweep(): Promise<void> {
     this.due = Infinity;
-    let next = Date.now() + SWEEP_AT_MOST;
-    try {
-      const { rows } = await this.database.pool.query<{ account_id: string; id: string }>(
-        `SELECT account_id, id FROM messages WHERE status = 'queued' AND valid_until <= $1 ORDER BY valid_until LIMIT $2`,
-        [Date.now(), PAGE],
-      );
-      await Promise.all(rows.map((row) => this.fail(row.account_id, row.id)));
-      // The status stands in the text: as a parameter, which Prisma would make of it, it cannot use the index of the queued.
-      const nearest = await this.database.pool.query<{ valid_until: string }>(
-        `SELECT valid_until FROM messages WHERE status = 'queued' ORDER BY valid_until LIMIT 1`,
-      );
-      if (nearest.rows[0]) next = Math.min(next, Number(nearest.rows[0].valid_until));
-    } catch (error) {
-      this.log.warn({ err: error }, 'overdue messages could not be swept; trying again');
-      next = Date.now() + 1000;
-    }
-    this.wakeAt(next);
+    const nearest = await Promise.all(this.databases.all().map((database) => this.sweepIn(database)));
+    this.wakeAt(Math.min(Date.now() + SWEEP_AT_MOST, ...nearest));
   }
 
-  private async fail(accountId: string, messageId: string): Promise<void> {
-    const account = await this.accounts.find(accountId);
+  /** Resolves with when to look again, ms since 1970: one database that is away keeps nobody else waiting. */
+  private async sweepIn(database: Database): Promise<number> {
+    const realms = this.env.realms.map(({ slug }) => slug).filter((realm) => this.databases.of(realm) === database);
+    // The status stands in the text: as a parameter, which Prisma would make of it, it cannot use the index of the queued.
+    const queued = `SELECT m.account_id, m.id, m.valid_until, a.realm FROM messages m JOIN accounts a ON a.id = m.account_id
+                    WHERE m.status = 'queued' AND a.realm = ANY ($1)`;
+    try {
+      const { rows } = await database.pool.query<{ account_id: string; id: string; realm: string }>(
+        `${queued} AND m.valid_until <= $2 ORDER BY m.valid_until LIMIT $3`,
+        [realms, Date.now(), PAGE],
+      );
+      await Promise.all(rows.map((row) => this.fail(row.account_id, row.realm, row.id)));
+      const nearest = await database.pool.query<{ valid_until: string }>(`${queued} ORDER BY m.valid_until LIMIT 1`, [
+        realms,
+      ]);
+      return Number(nearest.rows[0]?.valid_until ?? Infinity);
+    } catch (error) {
+      this.log.warn({ err: error }, 'overdue messages could not be swept; trying again');
+      return Date.now() + 1000;
+    }
+  }
+
+  private async fail(accountId: string, realm: string, messageId: string): Promise<void> {
+    const account = await this.accounts.find(accountId, realm);
     const message = account && (await this.patch(account, messageId, { expireAt: Date.now() }));
     if (message) this.events.emit('message.statusChanged', account, { messageId, status: 'failed' });
   }
-}
-
-interface QueuedColumns {
-  seq: string;
-  id: string;
-  conversation_id: string;
-  timestamp: string;
-  origin: string;
-  valid_until: string;
-  content: Buffer;
-}
-
-function toQueued(account: AccountKey, row: QueuedColumns): Message {
-  const columns: MessageColumns = {
-    conversationId: row.conversation_id,
-    type: 'sent',
-    status: 'queued',
-    read: true,
-    timestamp: Number(row.timestamp),
-    phoneMessageId: null,
-    origin: row.origin,
-    validUntil: Number(row.valid_until),
-  };
-  return toMessage(row.id, columns, JSON.parse(account.open('message', row.id, row.content)) as MessageContent);
 }
 
 function sameText(message: Message, send: Send): boolean {

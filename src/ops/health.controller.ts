@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { Metrics } from '../metrics.js';
 import { Public } from '../sessions/auth.js';
 import { VERSION } from '../version.js';
-import { AboutDto, AliveDto, ReadinessDto } from './health.dto.js';
+import { AboutDto, AliveDto, HealthDto, ReadinessDto } from './health.dto.js';
 import { Readiness } from './readiness.js';
 
 @ApiTags('operations')
@@ -28,6 +28,17 @@ export class HealthController {
   @ApiOkResponse({ type: AboutDto })
   health(): AboutDto {
     return about();
+  }
+
+  @ApiOperation({ summary: 'The process is alive; how many are connected.' })
+  @Get('api/health')
+  @ApiOkResponse({ type: HealthDto })
+  async healthy(): Promise<HealthDto> {
+    return {
+      status: 'healthy',
+      timestamp: new Date().toISOString(),
+      activeConnections: await this.metrics.connections(),
+    };
   }
 
   @ApiOperation({ summary: 'The process is alive.' })

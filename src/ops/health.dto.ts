@@ -11,6 +11,12 @@ export class AliveDto {
   @ApiProperty({ enum: ['ok'] }) status!: 'ok';
 }
 
+export class HealthDto {
+  @ApiProperty({ enum: ['healthy'] }) status!: 'healthy';
+  @ApiProperty({ format: 'date-time' }) timestamp!: string;
+  @ApiProperty({ description: 'Signed-in sockets and streams that are open' }) activeConnections!: number;
+}
+
 class QueueDto {
   @ApiProperty({ description: 'Whether it takes more' }) ok!: boolean;
   @ApiProperty({ description: 'Writes that wait to be committed' }) rows!: number;

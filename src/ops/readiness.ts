@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Changes } from '../changes/changes.js';
-import { Database } from '../database/database.js';
+import { Databases } from '../database/databases.js';
 import { pendingMigrations } from '../database/migrations.js';
 import { ENV, type BootEnv } from '../env.js';
 import type { ReadinessDto } from './health.dto.js';
@@ -9,7 +9,7 @@ import type { ReadinessDto } from './health.dto.js';
 @Injectable()
 export class Readiness {
   constructor(
-    private readonly database: Database,
+    private readonly databases: Databases,
     private readonly changes: Changes,
     @Inject(ENV) private readonly env: BootEnv,
   ) {}
@@ -24,10 +24,10 @@ export class Readiness {
     return { ready: database && migrations && queue.ok, database, migrations, queue };
   }
 
-  /** The number of migrations not applied yet; undefined when the database does not answer. */
+  /** The number of migrations not applied yet; undefined when a database does not answer. */
   private async pending(): Promise<number | undefined> {
-    return pendingMigrations(this.database.pool).then(
-      (pending) => pending.length,
+    return Promise.all(this.databases.all().map(({ pool }) => pendingMigrations(pool))).then(
+      (pending) => pending.flat().length,
       () => undefined,
     );
   }

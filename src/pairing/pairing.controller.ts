@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query, Req, Res, StreamableFile } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Inject } from '@nestjs/common';
 import { ENV, type BootEnv } from '../env.js';
@@ -29,8 +29,14 @@ export class PairingController {
 
   @ApiOperation({ summary: 'A new QR code for a phone to scan.' })
   @Get('generate-qr')
-  @ApiOkResponse({ type: GenerateQrReply })
-  @ApiProduces('application/json', 'image/png', 'image/svg+xml')
+  @ApiExtraModels(GenerateQrReply)
+  @ApiOkResponse({
+    content: {
+      'application/json': { schema: { $ref: getSchemaPath(GenerateQrReply) } },
+      'image/png': { schema: { type: 'string', format: 'binary' } },
+      'image/svg+xml': { schema: { type: 'string' } },
+    },
+  })
   async generateQr(
     @Address() address: string,
     @Query() { format }: GenerateQrQuery,

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Database } from '../database/database.js';
-import { ENV, type BootEnv } from '../env.js';
+import { DEFAULT_REALM, ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
 import type { Pairing as PairingRow } from '../generated/prisma/client.js';
 import { LOG, type Log } from '../log.js';
@@ -11,7 +11,8 @@ import { Metrics } from '../metrics.js';
 import { Devices } from '../sessions/devices.service.js';
 import { Limits } from '../sessions/limits.js';
 import type { Session } from '../sessions/session.js';
-import { hashToken, Tokens } from '../sessions/tokens.js';
+import { hashToken } from '../sessions/random-token.js';
+import { Tokens } from '../sessions/tokens.js';
 import { Waiters } from './waiters.js';
 
 const PURGE_EVERY_MS = 3_600_000;
@@ -86,11 +87,14 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
 
   /**
    * A device scanned a QR code, which lets a browser into its account; resolves with the browser's id. What the code says
-   * of its own age does not count. Throws `invalid_qr`, `pairing_expired`, `pairing_used`, `rate_limited`, and
-   * `authentication_failed` when a phone claims as another one.
+   * of its own age does not count. Throws `invalid_qr`, `pairing_expired`, `pairing_used`, `rate_limited`,
+   * `wrong_role` for a session of another realm, and `authentication_failed` when a phone claims as another one.
    */
   async claim(by: Session, { qrData, keys, deviceId }: ScannedCode, address: string): Promise<{ sessionId: string }> {
     if (deviceId !== undefined && deviceId !== by.phoneId) throw relayError('authentication_failed');
+    // Whoever collects it would look in vain for the account.
+    if (by.account.home.realm !== DEFAULT_REALM)
+      throw relayError('wrong_role', { detail: 'QR codes let browsers into accounts of the realm default alone' });
     if (keys !== undefined && (!keys.isWellFormed() || keys.includes('\0')))
       throw relayError('invalid_string', { detail: 'keys' });
     const token = tokenIn(qrData);
@@ -111,7 +115,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     }
     this.metrics.pairings.inc({ outcome: 'claimed' });
     try {
-      await this.admit(by, browserId, now);
+      await this.admit(by, browserId, now, address);
     } finally {
       // Claimed is claimed: who collects it admits the browser again, should that have failed.
       this.waiters.wake(key(tokenHash));
@@ -140,7 +144,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
         row = await this.find(tokenHash);
       }
       if (row?.claimedAt == null) throw relayError('pairing_timeout');
-      const paired = await this.collect(row, name);
+      const paired = await this.collect(row, address, name);
       response.once('finish', () => void this.collected(tokenHash, response));
       return paired;
     } finally {
@@ -148,13 +152,13 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     }
   }
 
-  private async collect(row: PairingRow, name?: string): Promise<Paired> {
+  private async collect(row: PairingRow, address: string, name?: string): Promise<Paired> {
     const account = await this.accounts.find(row.accountId!);
     if (account === undefined) throw relayError('pairing_unknown');
     const expiresAt = row.claimedAt!.getTime() + this.env.sessionTtlMs;
     const session: Session = { account, kind: 'browser', deviceId: row.browserId!, phoneId: row.phoneId!, expiresAt };
     // The server may have died between claim and admission; admitting twice is once.
-    await this.admit(session, row.browserId!, row.claimedAt!);
+    await this.admit(session, row.browserId!, row.claimedAt!, address);
     if (name) await this.devices.rename(session, session.deviceId, name);
     return {
       sessionToken: this.tokens.sign(session),
@@ -166,13 +170,9 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     };
   }
 
-  private admit({ account, phoneId }: Session, browserId: string, claimedAt: Date): Promise<void> {
-    return this.devices.admitBrowser(
-      account,
-      browserId,
-      phoneId,
-      new Date(claimedAt.getTime() + this.env.sessionTtlMs),
-    );
+  private admit({ account, phoneId }: Session, browserId: string, claimedAt: Date, address: string): Promise<void> {
+    const expiresAt = new Date(claimedAt.getTime() + this.env.sessionTtlMs);
+    return this.devices.admitBrowser(account, browserId, phoneId, expiresAt, address);
   }
 
   /** An answer that went into a dead connection was not collected: a repeated poll gets it. */

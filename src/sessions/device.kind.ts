@@ -11,21 +11,36 @@ export interface DeviceContent {
   model?: string;
   /** What it calls itself, once a person has named it otherwise. */
   ownName?: string;
+  /** What a device that signed in says of its kind: `web`, `desktop`, … */
+  type?: string;
+  /** What else it says of itself, for the others of its account. */
+  metadata?: Record<string, unknown>;
 }
 
 /** What a device tells of itself, or of it. */
 export type DeviceLabel = Omit<DeviceContent, 'ownName'>;
 
-/** `put` lets a browser in; `introduce` is a phone that comes back; `rename` and `revoke` are for any device. */
+/**
+ * `put` lets a browser in that a phone vouches for; `signIn` one whose person signed in, again too; `introduce` is a device
+ * that comes back and tells of itself; `rename` and `revoke` are for any device, `revoke` with `expiredBefore` only for one whose
+ * session has been over since then.
+ */
 export type DeviceMutation =
   | Mutation<'put', { content: DeviceContent; pairedWith: string; expiresAt: Date }>
+  | Mutation<'signIn', { content: DeviceLabel; expiresAt: Date }>
   | Mutation<'introduce', DeviceLabel>
   | Mutation<'rename', { name: string }>
-  | Mutation<'revoke', null>;
+  | Mutation<'revoke', RevokeRow>;
+
+type RevokeRow = { expiredBefore: Date } | null;
+
+/** What `signIn` needs to know of the device. Null for all else. */
+export type DeviceState = { generation: number; phoneId: string } | null;
 
 interface Stored {
   seq: number;
   deleted: boolean;
+  generation: number;
   content: Buffer | null;
   fields: (string | null)[];
 }
@@ -58,8 +73,9 @@ export class DeviceKind implements Kind, OnModuleInit {
     client: ClientBase,
     item: Numbered<DeviceMutation>,
     old: Stored | undefined,
-  ): Promise<Outcome> {
+  ): Promise<Outcome<DeviceState>> {
     const { account, id, op, row, at } = item.mutation;
+    if (op === 'signIn') return this.signIn(client, item as Numbered<Mutation<'signIn', SignInRow>>, old);
     if (op === 'put') {
       if (old !== undefined) return { result: old.deleted ? 'stale' : 'duplicate', seq: old.seq, state: null };
       await client.query(
@@ -83,14 +99,43 @@ export class DeviceKind implements Kind, OnModuleInit {
         ]);
       } else {
         // A phone that was removed may come back as a new one: its name and its token are free again.
-        await client.query(
+        const { rowCount } = await client.query(
           `UPDATE devices SET seq = $3, at = $4, deleted = true, content = NULL, phone_id = NULL, token_hash = NULL
-           WHERE account_id = $1 AND id = $2`,
-          [account.id, id, item.seq, at],
+           WHERE account_id = $1 AND id = $2 AND ($5::timestamptz IS NULL OR expires_at < $5)`,
+          [account.id, id, item.seq, at, row?.expiredBefore],
         );
+        // It signed in again meanwhile.
+        if (rowCount === 0) return { result: 'stale', seq: old.seq, state: null };
+        await client.query('DELETE FROM refresh_tokens WHERE account_id = $1 AND device_id = $2', [account.id, id]);
       }
     }
     return { result: 'applied', seq: item.seq, state: null };
+  }
+
+  /** The same device again is the same row; a removed one comes back, without the tokens that it had. */
+  private async signIn(
+    client: ClientBase,
+    item: Numbered<Mutation<'signIn', SignInRow>>,
+    old: Stored | undefined,
+  ): Promise<Outcome<DeviceState>> {
+    const { account, id, row, at } = item.mutation;
+    const [kind, pairedWith] = old?.fields ?? [];
+    // A phone's id is a phone's, whoever presents it.
+    if (kind === 'phone') return { result: 'stale', seq: old!.seq, state: null };
+    const before = old?.content == null ? undefined : openDevice(account, id, old.content);
+    const content = before === undefined ? row.content : introduced(before, row.content);
+    const generation = (old?.generation ?? 0) + (old?.deleted ? 1 : 0);
+    const state = { generation, phoneId: old?.deleted ? '' : (pairedWith ?? '') };
+    const same = before !== undefined && JSON.stringify(content) === JSON.stringify(before);
+    const seq = same ? old!.seq : item.seq;
+    await client.query(
+      `INSERT INTO devices (account_id, id, seq, at, kind, content, expires_at) VALUES ($1, $2, $3, $4, 'browser', $5, $6)
+       ON CONFLICT (account_id, id) DO UPDATE SET seq = excluded.seq, at = CASE WHEN $7 THEN devices.at ELSE excluded.at END,
+         content = excluded.content, expires_at = greatest(devices.expires_at, excluded.expires_at), generation = $8,
+         paired_with = CASE WHEN devices.deleted THEN NULL ELSE devices.paired_with END, deleted = false`,
+      [account.id, id, seq, at, seal(account, id, content), row.expiresAt, same, generation],
+    );
+    return { result: same ? 'duplicate' : 'applied', seq, state };
   }
 
   private async changeOf(client: ClientBase, item: Numbered<DeviceMutation>): Promise<ChangedRow> {
@@ -102,6 +147,8 @@ export class DeviceKind implements Kind, OnModuleInit {
 
   readonly table = 'devices';
   readonly fields = FIELDS;
+  // Who signs in again under its id goes on counting its generations, for as long as there may be tokens of earlier ones.
+  readonly purgeable = '(expires_at IS NULL OR expires_at < now())';
 
   view({ id, content, fields }: Pick<StoredRow, 'id' | 'content' | 'fields'>, account: AccountKey): string {
     const [kind, pairedWith, createdAt] = fields;
@@ -111,13 +158,15 @@ export class DeviceKind implements Kind, OnModuleInit {
   }
 }
 
+type SignInRow = { content: DeviceLabel; expiresAt: Date };
+
 export function openDevice(account: AccountKey, id: string, content: Uint8Array): DeviceContent {
   return JSON.parse(account.open('device', id, Buffer.from(content))) as DeviceContent;
 }
 
 /** What others see. */
-export function labelOf({ name, model }: DeviceContent): DeviceLabel {
-  return { name, ...(model === undefined ? {} : { model }) };
+export function labelOf({ ownName: _ownName, ...label }: DeviceContent): DeviceLabel {
+  return label;
 }
 
 function renamed({ ownName, ...before }: DeviceContent, name: string): DeviceContent {
@@ -136,12 +185,12 @@ export function seal(account: AccountKey, id: string, content: DeviceContent): B
 }
 
 async function find(client: ClientBase, { mutation }: Numbered<DeviceMutation>): Promise<Stored | undefined> {
-  const { rows } = await client.query<[string, boolean, Buffer | null, ...(string | null)[]]>({
-    text: `SELECT seq, deleted, content, ${FIELDS.join(', ')} FROM devices WHERE account_id = $1 AND id = $2`,
+  const { rows } = await client.query<[string, boolean, number, Buffer | null, ...(string | null)[]]>({
+    text: `SELECT seq, deleted, generation, content, ${FIELDS.join(', ')} FROM devices WHERE account_id = $1 AND id = $2`,
     values: [mutation.account.id, mutation.id],
     rowMode: 'array',
   });
   if (rows[0] === undefined) return undefined;
-  const [seq, deleted, content, ...fields] = rows[0];
-  return { seq: Number(seq), deleted, content, fields };
+  const [seq, deleted, generation, content, ...fields] = rows[0];
+  return { seq: Number(seq), deleted, generation, content, fields };
 }

@@ -15,7 +15,9 @@ export class DevicesController {
     private readonly lastSeen: LastSeen,
   ) {}
 
-  @ApiOperation({ summary: 'The devices of the account: its phone, and the browsers that the phone let in.' })
+  @ApiOperation({
+    summary: 'The devices of the account: its phone, the browsers that the phone let in, and those that signed in.',
+  })
   @Get()
   @ApiOkResponse({ type: DevicesDto })
   async list(@Auth() session: Session): Promise<DevicesDto> {

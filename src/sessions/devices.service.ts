@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
@@ -6,12 +6,14 @@ import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
 import { Database } from '../database/database.js';
 import { isUniqueViolation } from '../database/faults.js';
-import { ENV, type BootEnv } from '../env.js';
+import { DEFAULT_REALM, ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
-import { labelOf, openDevice, seal, type DeviceLabel, type DeviceMutation } from './device.kind.js';
+import { AccountEvents } from './account-events.js';
+import { labelOf, openDevice, seal, type DeviceLabel, type DeviceMutation, type DeviceState } from './device.kind.js';
 import { Limits } from './limits.js';
+import { Realms } from './realms.js';
 import type { Session } from './session.js';
-import { hashToken, newToken, sameToken } from './tokens.js';
+import { newToken, sameToken } from './random-token.js';
 
 /** What a phone says of itself (wire.md, section A: `mobile:register`). */
 export interface PhoneRegistration {
@@ -22,12 +24,24 @@ export interface PhoneRegistration {
   inviteToken?: string;
 }
 
-/** A device as its account's owner sees it. Times are ms since 1970. */
+/** What a device says of itself that signs in; `id` is what it was told the last time. */
+export interface SignInDevice extends DeviceLabel {
+  id?: string;
+}
+
+/** A device as its account's owner sees it; wire.md, section B, names some of it its own way. Times are ms since 1970. */
 export interface DeviceView {
   id: string;
+  /** The account's. */
+  user_id: string;
   kind: 'phone' | 'browser';
   name: string;
   model?: string;
+  /** What it says of its kind, else its `kind`. */
+  type: string;
+  metadata: Record<string, unknown>;
+  /** ISO 8601 */
+  last_seen: string;
   createdAt: number;
   lastSeen: number;
   /** Whether it is the one that asks. */
@@ -47,7 +61,9 @@ export class Devices {
     private readonly database: Database,
     private readonly accounts: AccountKeys,
     private readonly changes: Changes,
+    private readonly realms: Realms,
     private readonly limits: Limits,
+    private readonly audit: AccountEvents,
     @Inject(ENV) private readonly env: BootEnv,
   ) {}
 
@@ -81,11 +97,12 @@ export class Devices {
   }
 
   private async createPhone(phone: PhoneRegistration, address: string) {
-    this.checkInvitation(phone.inviteToken);
+    this.realms.admitNew(DEFAULT_REALM, phone.inviteToken);
     await this.limits.registration(address);
     const { account, wrapped } = this.accounts.create();
     const { token, hash } = newToken();
     const id = phone.deviceId;
+    const content = contentOf(phone);
     try {
       // Nobody else knows the account yet, so its first number can be given here.
       await this.database.prisma.account.create({
@@ -101,9 +118,10 @@ export class Devices {
               kind: 'phone',
               phoneId: id,
               tokenHash: hash,
-              content: Buffer.from(seal(account, id, contentOf(phone))),
+              content: Buffer.from(seal(account, id, content)),
             },
           },
+          events: { create: this.audit.row(account, 'account.created', { address, id, name: content.name }) },
         },
       });
     } catch (error) {
@@ -114,35 +132,54 @@ export class Devices {
     return { session: { account, kind: 'phone' as const, deviceId: id, phoneId: id }, deviceToken: token };
   }
 
-  private checkInvitation(inviteToken: string | undefined): void {
-    if (this.env.registration === 'closed') throw relayError('registration_closed');
-    if (this.env.registration === 'open') return;
-    const expected = hashToken(this.env.inviteToken ?? '');
-    if (inviteToken === undefined || !timingSafeEqual(hashToken(inviteToken), expected))
-      throw relayError('invite_required');
-  }
-
-  /** Lets a browser in. The same id again is the same browser, unless it was removed. */
+  /** Lets a browser in, as somebody at `address` asked for. The same id again is the same browser, unless it was removed. */
   async admitBrowser(
     account: AccountKey,
     id: string,
     phoneId: string,
     expiresAt: Date,
-    name = 'Browser',
+    address: string,
   ): Promise<void> {
+    const name = 'Browser';
     const row = { content: { name }, pairedWith: phoneId, expiresAt };
-    await this.changes.submit([{ account, kind: 'device', id, op: 'put', row, at: Date.now(), bytes: 256 }]);
+    const mutation: DeviceMutation = { account, kind: 'device', id, op: 'put', row, at: Date.now(), bytes: 256 };
+    const [outcome] = await this.changes.submit([mutation]);
+    if (outcome!.result === 'applied') await this.audit.note(account, 'session.began', { address, id, name });
+  }
+
+  /**
+   * A device whose person signed in; the id that it presents is its own from an earlier time. Answers with a session, and
+   * the generation that its tokens have to be of.
+   */
+  async signIn(
+    account: AccountKey,
+    { id = randomUUID(), ...content }: SignInDevice,
+    expiresAt: Date,
+  ): Promise<{ session: Session; generation: number }> {
+    const row = { content, expiresAt };
+    const bytes = 256 + 2 * JSON.stringify(content).length;
+    const mutation: DeviceMutation = { account, kind: 'device', id, op: 'signIn', row, at: Date.now(), bytes };
+    const [outcome] = await this.changes.submit<DeviceState>([mutation]);
+    if (outcome!.result === 'stale') return this.signIn(account, content, expiresAt);
+    if (!('state' in outcome!)) throw relayError('session_expired');
+    const { generation, phoneId } = outcome.state!;
+    const session: Session = { account, kind: 'browser', deviceId: id, phoneId, expiresAt: expiresAt.getTime() };
+    return { session, generation };
   }
 
   async list({ account, deviceId }: Session): Promise<DeviceView[]> {
-    const rows = await this.database.prisma.device.findMany({
+    const rows = await account.home.database.prisma.device.findMany({
       where: { accountId: account.id, deleted: false },
       orderBy: { createdAt: 'asc' },
     });
     return rows.map((row) => ({
       id: row.id,
+      user_id: account.id,
       kind: row.kind,
+      type: row.kind,
+      metadata: {},
       ...labelOf(openDevice(account, row.id, row.content!)),
+      last_seen: row.lastSeenAt.toISOString(),
       createdAt: row.createdAt.getTime(),
       lastSeen: row.lastSeenAt.getTime(),
       current: row.id === deviceId,
@@ -157,6 +194,7 @@ export class Devices {
 
   /** Removes a device: its tokens stop working and its sockets close at once. */
   async revoke({ account }: Session, id: string): Promise<void> {
+    const name = await this.nameOf(account, id);
     const mutation: DeviceMutation = {
       account,
       kind: 'device',
@@ -169,6 +207,13 @@ export class Devices {
     const [outcome] = await this.changes.submit([mutation]);
     if (outcome!.result !== 'applied') throw relayError('not_found');
     this.events.emit('device.revoked', account.id, id);
+    await this.audit.note(account, 'session.revoked', { id, name });
+  }
+
+  private async nameOf(account: AccountKey, id: string): Promise<string | undefined> {
+    const where = { accountId: account.id, id, deleted: false };
+    const row = await account.home.database.prisma.device.findFirst({ where, select: { content: true } });
+    return row?.content ? openDevice(account, id, row.content).name : undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Database } from '../database/database.js';
+import type { AccountKey } from '../changes/account-key.js';
+import type { Database } from '../database/database.js';
 import { LOG, type Log } from '../log.js';
 import type { Session } from './session.js';
 
@@ -7,17 +8,20 @@ const FLUSH_MS = 1000;
 /** How old what is stored may get while a device goes on talking. */
 const STALE_MS = 60_000;
 
+interface Seen {
+  account: AccountKey;
+  device: string;
+  at: number;
+}
+
 /** Keeps when each device was last heard of: gathered, and written together once a second. */
 @Injectable()
 export class LastSeen {
   private readonly noted = new WeakMap<Session, number>();
-  private waiting = new Map<string, { account: string; device: string; at: number }>();
+  private waiting = new Map<string, Seen>();
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    private readonly database: Database,
-    @Inject(LOG) private readonly log: Log,
-  ) {}
+  constructor(@Inject(LOG) private readonly log: Log) {}
 
   /** For every sign of life: cheap, and precise to a minute. */
   noteNowAndThen(session: Session): void {
@@ -27,15 +31,16 @@ export class LastSeen {
   note(session: Session, at = Date.now()): void {
     const { account, deviceId } = session;
     this.noted.set(session, at);
-    this.waiting.set(`${account.id}:${deviceId}`, { account: account.id, device: deviceId, at });
+    if (session.kind === 'key') return;
+    this.waiting.set(`${account.id}:${deviceId}`, { account, device: deviceId, at });
     this.timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref();
   }
 
   /** When the account's phones were last heard of, ms since 1970; undefined when it has none. */
-  async ofPhone(account: string): Promise<number | undefined> {
+  async ofPhone({ id, home }: AccountKey): Promise<number | undefined> {
     await this.flush();
-    const row = await this.database.prisma.device.findFirst({
-      where: { accountId: account, kind: 'phone', deleted: false },
+    const row = await home.database.prisma.device.findFirst({
+      where: { accountId: id, kind: 'phone', deleted: false },
       orderBy: { lastSeenAt: 'desc' },
       select: { lastSeenAt: true },
     });
@@ -45,15 +50,24 @@ export class LastSeen {
   async flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const seen = [...this.waiting.values()];
-    if (seen.length === 0) return;
+    const byDatabase = new Map<Database, Seen[]>();
+    for (const seen of this.waiting.values()) {
+      const { database } = seen.account.home;
+      const known = byDatabase.get(database);
+      if (known === undefined) byDatabase.set(database, [seen]);
+      else known.push(seen);
+    }
     this.waiting = new Map();
+    await Promise.all([...byDatabase].map(([database, seen]) => this.write(database, seen)));
+  }
+
+  private async write({ pool }: Database, seen: Seen[]): Promise<void> {
     try {
-      await this.database.pool.query(
+      await pool.query(
         `UPDATE devices d SET last_seen_at = to_timestamp(s.at / 1000.0)
          FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS s(account_id, id, at)
          WHERE d.account_id = s.account_id AND d.id = s.id`,
-        [seen.map((s) => s.account), seen.map((s) => s.device), seen.map((s) => s.at)],
+        [seen.map((s) => s.account.id), seen.map((s) => s.device), seen.map((s) => s.at)],
       );
     } catch (error) {
       // A hint about the past is not worth failing anybody's request; the next one writes a later time anyway.

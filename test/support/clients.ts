@@ -133,8 +133,12 @@ export async function call<T = any>(
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const text = await response.text();
-  const json = response.headers.get('content-type')?.includes('json');
-  return { status: response.status, headers: response.headers, body: (json ? JSON.parse(text) : text) as T };
+  const json = response.headers.get('content-type')?.includes('/json');
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (json && text !== '' ? JSON.parse(text) : text) as T,
+  };
 }
 
 export interface Qr {

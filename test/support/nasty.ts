@@ -266,6 +266,35 @@ export const requests: Record<string, RawRequest> = {
       'EIO=4&EIO=3&transport=polling&transport=websocket', '%', '__proto__=1'] // prettier-ignore
       .map((query) => [`Engine.IO with ${query}`, { path: `/socket.io/?${query}` }]),
   ),
+  ...Object.fromEntries(
+    ['%00', '__proto__', 'constructor', 'DEFAULT', 'default%20', '%C0%AF', 'nowhere', long(5000)].flatMap((realm) =>
+      ['register', 'unregister', 'login', 'pull', 'push', 'cancelSync', 'password'].map((door) => {
+        const path = `/${door}/${realm}${door === 'password' ? '/change' : ''}`;
+        return [`POST ${path.slice(0, 60)}`, { method: 'POST', path, headers: JSON_TYPE, body: '{}' }];
+      }),
+    ),
+  ),
+  ...Object.fromEntries(
+    ['Basic', 'Basic ', 'Basic :', 'Basic Og==', 'Basic YTpi', 'Basic YWI=', 'Basic AAA6AAA=', 'Basic //46/w==',
+      'Basic YTpi YTpi', `Basic ${Buffer.from(`a@b:${long(8000)}`).toString('base64')}`, 'Basic 7aCAOu2wgA==', 'Bearer YTpi'] // prettier-ignore
+      .map((value) => [
+        `signing in with ${value.slice(0, 60)}`,
+        {
+          method: 'POST',
+          path: '/login/default',
+          headers: { ...JSON_TYPE, Authorization: value },
+          body: '{"clientId":"c"}',
+        },
+      ]),
+  ),
+  'a gzip bomb for a push': {
+    ...post({ 'Content-Encoding': 'gzip' }, gzipSync(Buffer.alloc(200 * 1024 * 1024, 32), { level: 9 })),
+    path: '/push/default',
+  },
+  'a push of seventeen megabytes': { ...post({}, `{"changes":"${long(17 * 1024 * 1024)}"}`), path: '/push/default' },
+  'a push nested without end': { ...post({}, `{"changes":${deep(2_000_000)}}`), path: '/push/default' },
+  'a push cut short': { ...post({ 'Content-Encoding': 'gzip' }, gzipSync('{"changes":[]}').subarray(0, 20)), path: '/push/default' }, // prettier-ignore
+  'ten megabytes for a pull': { ...post({}, `{"changes":"${long(TEN_MB)}"}`), path: '/pull/default' },
   'Engine.IO by POST without a session': { method: 'POST', path: '/socket.io/?EIO=4&transport=polling', body: '40' },
   'Engine.IO by DELETE': { method: 'DELETE', path: '/socket.io/?EIO=4&transport=polling' },
   "Socket.IO's client script": { path: '/socket.io/socket.io.js' },
@@ -465,6 +494,56 @@ export const frames: Record<string, string | Buffer | Frame> = {
   ...Object.fromEntries(jsonTexts.slice(0, 40).map((text) => [`an event of ${text.slice(0, 40)}`, `420["mobile:register",${text}]`])), // prettier-ignore
 };
 
+/** An OpenAPI schema, as far as ours go. */
+export interface Schema {
+  $ref?: string;
+  type?: string;
+  format?: string;
+  enum?: unknown[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+  items?: Schema;
+  properties?: Record<string, Schema>;
+}
+
+/** What no schema says: values with which a request gets past the first checks. */
+const fields: Record<string, unknown> = {
+  email: 'ann@example.org',
+  pseudo: 'ann',
+  password: 'a good password',
+  newPassword: 'a good password',
+  currentPassword: 'a good password',
+  code: '123456',
+  otp: '123456',
+  pin: '123456',
+  deviceInfo: { deviceId: 'd', name: 'n', type: 't', viewport: { width: 1 } },
+  clientDescription: '{"name":"n"}',
+  operation: 'U',
+  lastSync: 0,
+  last_sync_timestamp: 0,
+  rowData: { a: [1, 'b', null] },
+  expiresAt: '2099-01-01T00:00:00Z',
+  deleteRemoteData: false,
+};
+
+/** A right value by a schema, for tests to spoil; `own` are values of the one who sends it. */
+export function exampleOf(schema: Schema, schemas: Record<string, Schema>, own: Record<string, unknown>): unknown {
+  const { $ref, type, format, enum: choices, oneOf, allOf, items, properties } = schema;
+  const of = (inner: Schema) => exampleOf(inner, schemas, own);
+  if ($ref !== undefined) return of(schemas[$ref.split('/').at(-1)!]!);
+  if (choices !== undefined) return choices[0];
+  const [first] = oneOf ?? allOf ?? [];
+  if (first !== undefined) return of(first);
+  if (type === 'array') return [of(items!)];
+  if (type === 'number') return 1;
+  if (type === 'boolean') return true;
+  if (type === 'string') return format === 'uuid' ? '0b6ef6ad-90a9-4a8c-8d1f-6b3a3c8c8a01' : 'a';
+  const known = { ...fields, ...own };
+  return Object.fromEntries(
+    Object.entries(properties ?? {}).map(([name, inner]) => [name, name in known ? known[name] : of(inner)]),
+  );
+}
+
 /** What each event looks like when it is right, for tests to spoil. */
 export const events: Record<string, Record<string, unknown>> = {
   'mobile:register': { deviceId: 'd', deviceName: 'n', deviceModel: 'm', deviceToken: 't', inviteToken: 'i' },
@@ -497,5 +576,8 @@ export const events: Record<string, Record<string, unknown>> = {
   'web:delete-message': { messageId: 'm' },
   'web:request-sync': {},
   'state:put': { key: 'k', value: { a: [1, 'b', null] }, ifAbsent: false },
+  'session-update': { sessionKey: 'k', state: { a: [1, 'b', null] } },
+  'realtime-event': { type: 'cursor', payload: { x: 1 }, targetDeviceId: null },
+  'device-message': { targetDeviceId: 'd', message: { a: 'b' } },
   'state:delete': { key: 'k' },
 };

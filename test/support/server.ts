@@ -1,7 +1,8 @@
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { createApp } from '../../src/app.setup.js';
-import { parseEnv, type BootEnv, type Limits } from '../../src/env.js';
+import { parseEnv, type BootEnv, type Limits, type RealmSettings } from '../../src/env.js';
 import { createLog, type Log } from '../../src/log.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 
@@ -10,6 +11,9 @@ export interface ServerOptions extends Partial<Omit<BootEnv, 'limits'>> {
   /** A database that is there already, and stays. */
   database?: TestDatabase;
   log?: Log;
+  /** Of the realm `default`. */
+  registration?: RealmSettings['registration'];
+  inviteToken?: string;
   /** Where the built web client is. */
   webFolder?: string;
 }
@@ -23,7 +27,8 @@ export class TestServer {
     private readonly ownDatabase: boolean,
   ) {}
 
-  static async start({ database, log, limits, webFolder, ...overrides }: ServerOptions = {}): Promise<TestServer> {
+  static async start(options: ServerOptions = {}): Promise<TestServer> {
+    const { database, log, limits, webFolder, registration, inviteToken, ...overrides } = options;
     const used = database ?? (await createTestDatabase());
     const defaults = parseEnv({ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'silent' });
     const env: BootEnv = {
@@ -31,6 +36,9 @@ export class TestServer {
       jwtSecret: 'a secret of the tests, long enough to be taken',
       encryptionKey: Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex'),
       databaseUrl: used.url,
+      // Gone with the run.
+      dataDir: join(process.env.TEST_POSTGRES_DIR!, 'data'),
+      realms: [{ ...defaults.realms[0]!, ...(registration && { registration, inviteToken }) }],
       ...overrides,
       limits: { ...defaults.limits, ...limits },
     };

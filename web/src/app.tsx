@@ -1,12 +1,13 @@
 import { lazy, Suspense, useEffect } from 'react';
 import { useClientState } from './client.js';
 import { useWords } from './i18n/words.js';
+import { part } from './part.js';
 
-const loadWorkspace = () => import('./workspace.js');
+const loadWorkspace = part(() => import('./workspace.js'));
 const Workspace = lazy(loadWorkspace);
 /** Ready by the time the phone has scanned the code. */
 const loadAhead = () => void loadWorkspace().catch(() => {});
-const PairingPage = lazy(() => import('./pairing/pairing-page.js'));
+const PairingPage = lazy(part(() => import('./pairing/pairing-page.js')));
 
 /** The pairing page until this browser is linked, then the conversations. */
 export function App() {

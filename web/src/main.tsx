@@ -18,7 +18,7 @@ function show(page: React.ReactNode): void {
   root.render(
     <StrictMode>
       <WordsProvider>
-        <ErrorBoundary fallback={<Broken />}>
+        <ErrorBoundary fallback={(error) => <Broken error={error} />}>
           <ToastProvider>{page}</ToastProvider>
         </ErrorBoundary>
       </WordsProvider>
@@ -41,17 +41,6 @@ async function start(): Promise<void> {
     show(<StartFailed />);
   }
 }
-
-// A new version of the server no longer has the parts of this one that were not loaded yet. Once, not for ever; and not
-// without a network, where this page is better than none.
-const RELOADED = 'pairline.reloaded';
-const RELOADS_APART_MS = 60_000;
-window.addEventListener('vite:preloadError', () => {
-  const last = Number(sessionStorage.getItem(RELOADED));
-  if (!navigator.onLine || Date.now() - last < RELOADS_APART_MS) return;
-  sessionStorage.setItem(RELOADED, String(Date.now()));
-  location.reload();
-});
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   void navigator.serviceWorker.register('/sw.js').catch(() => {

@@ -1,5 +1,5 @@
 import { useWords } from './i18n/words.js';
-import { NoticePage } from './ui/notice-page.js';
+import { EmptyState, NoticePage } from './ui/notice-page.js';
 
 export function NotSecure() {
   const { start } = useWords();
@@ -25,14 +25,29 @@ export function StartFailed() {
   );
 }
 
-export function Broken() {
-  const { start } = useWords();
+export function Broken({ error }: { error: unknown }) {
+  const { start, errors } = useWords();
   return (
-    <NoticePage title={start.broken}>
+    <NoticePage title={isStale(error) ? errors.stale_page! : start.broken}>
       <p>{start.brokenWhy}</p>
       <Reload />
     </NoticePage>
   );
+}
+
+/** In the place of a part of the page. */
+export function BrokenPart({ error }: { error: unknown }) {
+  const { start, errors } = useWords();
+  return (
+    <EmptyState title={isStale(error) ? errors.stale_page! : start.brokenPart}>
+      <Reload />
+    </EmptyState>
+  );
+}
+
+/** Whether a part could not be loaded because the server has another build of the page. */
+function isStale(error: unknown): boolean {
+  return (error as { code?: string } | undefined)?.code === 'stale_page';
 }
 
 function Reload() {

@@ -26,9 +26,15 @@ export function StatusLine() {
               {Math.ceil((state.retryAt - now) / 1000)} s
             </span>
           )}
-          <button type="button" className="link-button" onClick={() => client.reconnect()}>
-            {words.state.tryNow}
-          </button>
+          {state.reason === 'stale_page' ? (
+            <button type="button" className="link-button" onClick={() => location.reload()}>
+              {words.start.reload}
+            </button>
+          ) : (
+            <button type="button" className="link-button" onClick={() => client.reconnect()}>
+              {words.state.tryNow}
+            </button>
+          )}
         </>
       )}
     </div>
@@ -54,6 +60,7 @@ export function describe(
     case 'offline':
       return { tone: 'offline', text: join(words.state.offline, waiting > 0 && words.state.queued(waiting)) };
     case 'live': {
+      if (phone.gone) return { tone: 'offline', text: words.state.phoneGone };
       if (phone.here) return { tone: 'good', text: words.state.live };
       const away = phone.lastSeen ? words.state.awaySince(times.moment(phone.lastSeen)) : words.state.away;
       return { tone: 'away', text: join(away, waiting > 0 && words.state.willGo(waiting)) };

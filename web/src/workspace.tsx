@@ -3,14 +3,16 @@ import { ListPane } from './conversations/list-pane.js';
 import { ConversationsProvider, useConversations } from './conversations/use-conversations.js';
 import { useWords } from './i18n/words.js';
 import { Announcer } from './notifications/announcer.js';
+import { part } from './part.js';
 import { goBack, navigate, useRoute, type Route } from './route.js';
+import { BrokenPart } from './start-problems.js';
 import { ErrorBoundary } from './ui/error-boundary.js';
-import { EmptyState, NoticePage } from './ui/notice-page.js';
+import { NoticePage } from './ui/notice-page.js';
 import './styles/workspace.css';
 
-const loadThread = () => import('./thread/thread-pane.js');
+const loadThread = part(() => import('./thread/thread-pane.js'));
 const ThreadPane = lazy(loadThread);
-const SettingsPage = lazy(() => import('./settings/settings-page.js'));
+const SettingsPage = lazy(part(() => import('./settings/settings-page.js')));
 
 type ListPage = 'home' | 'archived' | 'new';
 
@@ -39,12 +41,12 @@ function Panes() {
   return (
     <main className="workspace" data-showing={onList ? 'list' : 'detail'}>
       <section className="pane-list" aria-label={words.list.title}>
-        <ErrorBoundary resetKey={listPage} fallback={<EmptyState title={words.start.brokenPart} />}>
+        <ErrorBoundary resetKey={listPage} fallback={(error) => <BrokenPart error={error} />}>
           <ListPane page={listPage} onLeave={onList ? goBack : showMainList} />
         </ErrorBoundary>
       </section>
       <div className="pane-detail">
-        <ErrorBoundary resetKey={JSON.stringify(route)} fallback={<EmptyState title={words.start.brokenPart} />}>
+        <ErrorBoundary resetKey={JSON.stringify(route)} fallback={(error) => <BrokenPart error={error} />}>
           <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
             <Detail route={route} />
           </Suspense>

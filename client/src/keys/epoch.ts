@@ -13,7 +13,7 @@ import { fromBase64url, fromJson, randomBytes, toBase64url, utf8, type Bytes } f
 // What one epoch's key does: envelopes and aliases (protocol/src/envelope.ts).
 
 /** What an envelope can stand for; part of its associated data. */
-export type SealedKind = 'message' | 'conversation' | 'state';
+export type SealedKind = 'message' | 'conversation' | 'state' | 'record';
 
 export type Opened<T> = { ok: true; value: T; epoch: number } | { ok: false; fault: Fault };
 

@@ -1,10 +1,11 @@
 import { HPKE_PREFIX } from '@pairline/protocol';
+import { loadPart } from '../part.js';
 import { fromBase64url, keyBytes, toBase64url, utf8, type Bytes } from './bytes.js';
 
 // HPKE (RFC 9180) as pairing.ts and envelope.ts of the protocol use it, with keys and results as text.
 
 /** Loaded when a device joins or leaves: a page that just shows texts does without. */
-const load = () => import('./suite.js').then(({ suite }) => suite);
+const load = () => loadPart(() => import('./suite.js')).then(({ suite }) => suite);
 
 const ENC_BYTES = 32;
 const SEALED = new RegExp(`^${HPKE_PREFIX.replace('.', '\\.')}([\\w-]+)\\.([\\w-]+)$`);
@@ -32,25 +33,31 @@ interface Purpose {
   psk?: { id: string; key: Bytes };
 }
 
-/** Seals to a device; with `sender` in mode auth. Throws for a public key that is none. */
+/** Seals to a device; with `sender` in mode auth. Undefined for a public key that is none. */
 export async function sealTo(
   publicKey: string,
   plaintext: Bytes,
   { info, aad, psk }: Purpose,
   sender?: DeviceKeys,
-): Promise<string> {
+): Promise<string | undefined> {
   const suite = await load();
-  const { enc, ct } = await suite.seal(
-    {
-      recipientPublicKey: await publicKeyOf(publicKey),
-      info: utf8(info),
-      ...(psk && { psk: { id: utf8(psk.id), key: psk.key } }),
-      ...(sender && { senderKey: await pairOf(sender) }),
-    },
-    plaintext,
-    utf8(aad),
-  );
-  return `${HPKE_PREFIX}${toBase64url(new Uint8Array(enc))}.${toBase64url(new Uint8Array(ct))}`;
+  const senderKey = sender && (await pairOf(sender));
+  try {
+    const { enc, ct } = await suite.seal(
+      {
+        recipientPublicKey: await publicKeyOf(publicKey),
+        info: utf8(info),
+        ...(psk && { psk: { id: utf8(psk.id), key: psk.key } }),
+        ...(senderKey && { senderKey }),
+      },
+      plaintext,
+      utf8(aad),
+    );
+    return `${HPKE_PREFIX}${toBase64url(new Uint8Array(enc))}.${toBase64url(new Uint8Array(ct))}`;
+  } catch {
+    // The library's errors for a point that is none, or of small order. That it could not be loaded is told above.
+    return undefined;
+  }
 }
 
 /** Opens what `sealTo` sealed; `sender` is the public key of who must have. Undefined for anything else. */

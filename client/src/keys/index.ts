@@ -2,4 +2,4 @@
 export { newCode, readCode, serverPart, type NewCode } from './code.js';
 export { epochOf, type SealedKind } from './epoch.js';
 export { newDevice, type DeviceKeys } from './hpke.js';
-export { Keyring, supersedes, type SavedKeyring } from './keyring.js';
+export { Keyring, supersedes, type Learned, type SavedKeyring } from './keyring.js';

@@ -6,12 +6,14 @@ import {
   type EpochMembers,
   type EpochValue,
   type Handover,
+  type LateKeyValue,
   type MemberValue,
   type PairingCode,
 } from '@pairline/protocol';
 import { ClientError } from '../types.js';
 import { fromJson, keyBytes, randomBytes, utf8 } from './bytes.js';
 import { contextOf, EpochKey, epochNumber, epochOf, isEnvelope, type Opened, type SealedKind } from './epoch.js';
+import { isEpochValue, isLateKeyValue, readEpochs, readHandover, readIds, readMembers } from './given.js';
 import { newDevice, openFrom, sealTo, type DeviceKeys } from './hpke.js';
 import { safetyWords } from './words.js';
 
@@ -32,6 +34,10 @@ export interface SavedKeyring {
   members: MemberValue[];
   /** An epoch whose row was refused, while it is the next one. */
   refused?: number;
+  /** The rows of the epochs after the current one, from the one on that leaves this device out. */
+  ahead?: EpochValue[];
+  /** Members that have no keys from some epoch on, with the number of the first: they were not known to who made it. */
+  owed?: Record<string, number>;
 }
 
 /**
@@ -40,10 +46,11 @@ export interface SavedKeyring {
  * - `ignored`: nothing new, or no row of the keyring's;
  * - `early`: about an epoch that is further than the next; give it again after the rows before it;
  * - `refused`: no member made it: a forgery, or damage;
- * - `removed`: a new epoch without this device. It cannot be verified by the one that it leaves out, so it means no more
- *   than the server's ending the session.
+ * - `left-out`: a new epoch without this device. It cannot be verified by the one that it leaves out: if this device was
+ *   removed, the server ends its session; if it was not known to who made the epoch, the key comes late;
+ * - `joined`: the key that came late; as `learned`, and put `member()` at its place once more, for those who are there.
  */
-export type Learned = 'learned' | 'ignored' | 'early' | 'refused' | 'removed';
+export type Learned = 'learned' | 'ignored' | 'early' | 'refused' | 'left-out' | 'joined';
 
 /** A new epoch that is not in force yet. */
 export interface Rotation {
@@ -56,6 +63,8 @@ export interface Rotation {
 
 const EPOCH_ROW = STATE.epoch(0).slice(0, -1);
 const MEMBER_ROW = STATE.member('');
+/** Of as many epochs, one after the other, a device can be left out without losing its way. */
+const MOST_AHEAD = 16;
 
 export class Keyring {
   readonly #device: DeviceKeys;
@@ -63,6 +72,8 @@ export class Keyring {
   readonly #epochs = new Map<number, EpochKey>();
   #members = new Map<string, string>();
   #refused: number | undefined;
+  #ahead: EpochValue[] = [];
+  readonly #owed = new Map<string, number>();
   #learning: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -93,6 +104,8 @@ export class Keyring {
     }
     const keyring = new Keyring(accountId, deviceId, device, epochs, members);
     keyring.#refused = saved.refused;
+    keyring.#ahead = (saved.ahead ?? []).filter(isEpochValue);
+    for (const [id, epoch] of Object.entries(saved.owed ?? {})) keyring.#owed.set(id, epoch);
     return keyring;
   }
 
@@ -130,6 +143,8 @@ export class Keyring {
       epochs: this.#epochTexts(),
       members: this.members(),
       ...(this.isBlocked ? { refused: this.#refused! } : {}),
+      ...(this.isLeftOut ? { ahead: this.#ahead } : {}),
+      ...(this.#owed.size > 0 ? { owed: Object.fromEntries(this.#owed) } : {}),
     };
   }
 
@@ -141,6 +156,11 @@ export class Keyring {
   /** Whether what stands in the row of the next epoch is nothing that this device can follow. */
   get isBlocked(): boolean {
     return this.#refused === this.epoch + 1;
+  }
+
+  /** Whether the others have gone on to an epoch whose key has not come. What is sealed here meanwhile is of an old one. */
+  get isLeftOut(): boolean {
+    return this.#ahead.length > 0;
   }
 
   /** This device as a member. */
@@ -190,20 +210,46 @@ export class Keyring {
     if (keyBytes(code.key) === undefined || keyBytes(code.secret) === undefined) {
       throw new ClientError('bad_code', 'This code has no key in it: its page does not encrypt end to end.');
     }
-    try {
-      return await sealTo(code.key!, utf8(JSON.stringify(handover)), handoverPurpose(code));
-    } catch {
-      // 32 bytes can be a point of small order, to which nobody can seal.
+    const sealed = await sealTo(code.key!, utf8(JSON.stringify(handover)), handoverPurpose(code));
+    // 32 bytes can be a point of small order, to which nobody can seal.
+    if (sealed === undefined)
       throw new ClientError('bad_code', 'The key in this code is none that anything can be sealed to.');
-    }
+    return sealed;
   }
 
-  /** Counts a device in that this one handed the keys to. False when its id or its key is another member's. */
-  admit({ deviceId, key }: MemberValue): boolean {
+  /**
+   * Counts a device in that this one handed the keys to, up to `epoch`. False when its id or its key is another member's.
+   */
+  admit({ deviceId, key }: MemberValue, epoch = this.epoch): boolean {
     if (keyBytes(key) === undefined) return false;
     for (const [id, known] of this.#members) if ((id === deviceId) !== (known === key)) return false;
     this.#members.set(deviceId, key);
+    if (epoch < this.epoch && !this.#owed.has(deviceId)) this.#owed.set(deviceId, epoch + 1);
     return true;
+  }
+
+  /** The members that lack keys, because who made an epoch did not know of them. */
+  owed(): string[] {
+    return [...this.#owed.keys()];
+  }
+
+  /** What a member lacks: state rows to put, in this order. Then call `paid`. */
+  async lateKeys(deviceId: string): Promise<{ key: string; value: LateKeyValue; epoch: number }[]> {
+    const [first, member] = [this.#owed.get(deviceId), this.#members.get(deviceId)];
+    if (first === undefined || member === undefined) return [];
+    const lacking = [...this.#epochs.values()].filter(({ epoch }) => epoch >= first);
+    const rows = lacking.map(async (next) => {
+      const row = STATE.lateKey(next.epoch, deviceId);
+      const key = await sealTo(member, next.bytes(), epochPurpose(row), this.#device);
+      return key === undefined ? [] : [{ key: row, value: { by: this.deviceId, key }, epoch: next.epoch }];
+    });
+    return (await Promise.all(rows)).flat();
+  }
+
+  /** A member has got what it lacked, up to this epoch; or is none any more. */
+  paid(deviceId: string, epoch: number): void {
+    if (epoch >= this.epoch) this.#owed.delete(deviceId);
+    else if (this.#owed.has(deviceId)) this.#owed.set(deviceId, epoch + 1);
   }
 
   /**
@@ -219,6 +265,7 @@ export class Keyring {
       for (const key of further) this.#epochs.set(key.epoch, key);
       if (further.length > 0) this.#members = new Map(members.map(({ deviceId, key }) => [deviceId, key]));
       else if (epochs.length < this.epoch) return false;
+      if (further.length > 0 || !this.isLeftOut) this.#ahead = (saved.ahead ?? []).filter(isEpochValue);
       const joined = members.filter((member) => !this.#members.has(member.deviceId) && this.admit(member));
       return further.length + joined.length > 0;
     });
@@ -231,11 +278,9 @@ export class Keyring {
   learn(key: string, value: unknown): Promise<Learned> {
     return this.#inTurn(async () => {
       if (key.startsWith(MEMBER_ROW)) return this.#learnMember(key, value);
-      if (!key.startsWith(EPOCH_ROW)) return 'ignored';
-      const learned = await this.#learnEpoch(key, value);
-      if ((learned === 'refused' || learned === 'removed') && key === STATE.epoch(this.epoch + 1))
-        this.#refused = this.epoch + 1;
-      return learned;
+      if (key.startsWith(EPOCH_ROW)) return this.#learnEpoch(key, value);
+      if (this.isLeftOut && key === STATE.lateKey(this.epoch + 1, this.deviceId)) return this.#learnLateKey(key, value);
+      return 'ignored';
     });
   }
 
@@ -249,23 +294,27 @@ export class Keyring {
     const stay = listed && new Set(listed).add(this.deviceId);
     const next = new EpochKey(this.epoch + 1, randomBytes(KEY_BYTES));
     const row = STATE.epoch(next.epoch);
+    const before = this.members();
     const sealed = await Promise.all(
-      this.members()
+      before
         .filter(({ deviceId }) => deviceId !== without && (stay === undefined || stay.has(deviceId)))
         .map(async (member) => {
           // Nothing can be sealed to a point of small order; who published one stays out, and cannot stop the others.
-          const key = await sealTo(member.key, next.bytes(), epochPurpose(row), this.#device).catch(() => undefined);
+          const key = await sealTo(member.key, next.bytes(), epochPurpose(row), this.#device);
           return key === undefined ? [] : [{ member, key }];
         }),
     );
     const members = sealed.flat().map(({ member }) => member);
-    const list: EpochMembers = { epoch: next.epoch, members };
+    const gone = before
+      .map((member) => member.deviceId)
+      .filter((id) => !members.some((member) => member.deviceId === id));
+    const list: EpochMembers = { epoch: next.epoch, members, without: [...new Set([...gone, without])] };
     const value: EpochValue = {
       by: this.deviceId,
       keys: Object.fromEntries(sealed.flat().map(({ member, key }) => [member.deviceId, key])),
       members: await next.seal(contextOf(this.accountId, 'state', row), list),
     };
-    return { key: row, value, commit: () => this.#enter(next, members) };
+    return { key: row, value, commit: () => this.#enter(next, members, list.without) };
   }
 
   /**
@@ -293,11 +342,18 @@ export class Keyring {
     return Object.fromEntries(Array.from(this.#epochs.values(), (key) => [String(key.epoch), key.text()]));
   }
 
-  #enter(next: EpochKey, members: MemberValue[]): void {
+  #enter(next: EpochKey, members: MemberValue[], without: string[] | undefined): void {
     // The row of this device's own rotation may come by before the answer to it does.
     if (next.epoch !== this.epoch + 1) return;
+    const before = this.members();
     this.#epochs.set(next.epoch, next);
     this.#members = new Map(members.map(({ deviceId, key }) => [deviceId, key]));
+    this.#ahead = [];
+    // Whoever was not meant to be left out stays, and is to get the key. Where it is not said who was, everybody was.
+    const isMissing = ({ deviceId }: MemberValue) =>
+      !this.#members.has(deviceId) && without?.includes(deviceId) === false;
+    for (const member of before.filter(isMissing)) this.admit(member, next.epoch - 1);
+    for (const id of this.#owed.keys()) if (!this.#members.has(id)) this.#owed.delete(id);
   }
 
   async #learnMember(row: string, value: unknown): Promise<Learned> {
@@ -316,25 +372,59 @@ export class Keyring {
     const epoch = epochNumber(row.slice(EPOCH_ROW.length));
     if (epoch === undefined) return 'refused';
     if (epoch <= this.epoch) return 'ignored';
-    if (epoch > this.epoch + 1) return 'early';
+    if (epoch > this.epoch + 1) {
+      // Rows come once: what follows an epoch without this device is wanted when its key has come.
+      const isNext = this.#ahead.length > 0 && epoch === this.epoch + 1 + this.#ahead.length;
+      if (isNext && this.#ahead.length < MOST_AHEAD && isEpochValue(value)) this.#ahead.push(value);
+      return 'early';
+    }
+    this.#ahead = [];
+    const learned = await this.#follow(row, epoch, value);
+    if (learned !== 'learned') this.#refused = epoch;
+    if (learned === 'left-out') this.#ahead = [value as EpochValue];
+    return learned;
+  }
 
+  async #follow(row: string, epoch: number, value: unknown): Promise<'learned' | 'left-out' | 'refused'> {
     if (!isEpochValue(value)) return 'refused';
     const sender = this.#members.get(value.by);
     if (sender === undefined) return 'refused';
-    if (!Object.hasOwn(value.keys, this.deviceId)) return value.by === this.deviceId ? 'refused' : 'removed';
+    if (!Object.hasOwn(value.keys, this.deviceId)) return value.by === this.deviceId ? 'refused' : 'left-out';
     const raw = await openFrom(value.keys[this.deviceId], this.#device, epochPurpose(row), sender);
-    if (raw?.length !== KEY_BYTES) return 'refused';
-
-    const next = new EpochKey(epoch, raw);
-    if (epochOf(value.members) !== epoch) return 'refused';
-    const list = await next.open<Partial<EpochMembers> | null>(contextOf(this.accountId, 'state', row), value.members);
-    const members = list.ok && list.value?.epoch === epoch ? readMembers(list.value.members) : undefined;
-    if (members === undefined) return 'refused';
-    const has = (deviceId: string, key: string) => members.some((it) => it.deviceId === deviceId && it.key === key);
-    if (!has(this.deviceId, this.#device.publicKey) || !has(value.by, sender)) return 'refused';
-    this.#enter(next, members);
+    const next = raw?.length === KEY_BYTES ? new EpochKey(epoch, raw) : undefined;
+    const list = next && (await this.#listOf(next, value));
+    if (!list || !isIn(list.members, this.member()) || !isIn(list.members, { deviceId: value.by, key: sender })) return 'refused'; // prettier-ignore
+    this.#enter(next, list.members, list.without);
     return 'learned';
   }
+
+  /** The key of an epoch that had been made without this device, if it is really that epoch's and a member of it sent it. */
+  async #learnLateKey(row: string, value: unknown): Promise<Learned> {
+    const sender = isLateKeyValue(value) ? this.#members.get(value.by) : undefined;
+    if (!isLateKeyValue(value) || sender === undefined) return 'refused';
+    const raw = await openFrom(value.key, this.#device, epochPurpose(row), sender);
+    const [made, ...after] = this.#ahead as [EpochValue, ...EpochValue[]];
+    const next = raw?.length === KEY_BYTES ? new EpochKey(this.epoch + 1, raw) : undefined;
+    const list = next && (await this.#listOf(next, made));
+    if (!list || !isIn(list.members, { deviceId: value.by, key: sender })) return 'refused';
+    if (list.without?.includes(this.deviceId) !== false) return 'refused';
+    this.#enter(next, [...list.members, this.member()], list.without);
+    for (const [i, value] of after.entries()) await this.#learnEpoch(STATE.epoch(next.epoch + 1 + i), value);
+    return 'joined';
+  }
+
+  /** Who is in an epoch, by its own row; undefined when the key is not that epoch's. */
+  async #listOf(next: EpochKey, { members: sealed }: EpochValue) {
+    if (epochOf(sealed) !== next.epoch) return undefined;
+    const context = contextOf(this.accountId, 'state', STATE.epoch(next.epoch));
+    const list = await next.open<Partial<EpochMembers> | null>(context, sealed);
+    const members = list.ok && list.value?.epoch === next.epoch ? readMembers(list.value.members) : undefined;
+    return members && { members, without: list.ok ? readIds(list.value?.without) : undefined };
+  }
+}
+
+function isIn(members: MemberValue[], { deviceId, key }: MemberValue): boolean {
+  return members.some((member) => member.deviceId === deviceId && member.key === key);
 }
 
 /**
@@ -355,45 +445,4 @@ function handoverPurpose({ token, secret }: PairingCode) {
 
 function epochPurpose(row: string) {
   return { info: EPOCH_INFO, aad: row };
-}
-
-// What comes from another device is checked like anything else that comes from outside.
-
-function readHandover(given: unknown) {
-  const value = given as Partial<Handover> | null | undefined;
-  const epochs = readEpochs(value?.epochs);
-  const members = readMembers(value?.members);
-  if (typeof value?.accountId !== 'string' || !epochs || !members) return undefined;
-  if (!members.some(({ deviceId }) => deviceId === value.by)) return undefined;
-  return { accountId: value.accountId, epochs, members };
-}
-
-/** In order, from 1 without a gap. */
-function readEpochs(value: unknown): EpochKey[] | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const texts = value as Record<string, unknown>;
-  const epochs: EpochKey[] = [];
-  for (let epoch = 1; epoch <= Object.keys(texts).length; epoch++) {
-    const raw = keyBytes(texts[epoch]);
-    if (raw === undefined) return undefined;
-    epochs.push(new EpochKey(epoch, raw));
-  }
-  return epochs.length === 0 ? undefined : epochs;
-}
-
-/** Each id and each key once. */
-function readMembers(value: unknown): MemberValue[] | undefined {
-  if (!Array.isArray(value)) return undefined;
-  const members: MemberValue[] = [];
-  for (const item of value as (Partial<MemberValue> | null)[]) {
-    if (typeof item?.deviceId !== 'string' || typeof item.key !== 'string' || !keyBytes(item.key)) return undefined;
-    members.push({ deviceId: item.deviceId, key: item.key });
-  }
-  const unique = (texts: string[]) => new Set(texts).size === members.length;
-  return unique(members.map((it) => it.deviceId)) && unique(members.map((it) => it.key)) ? members : undefined;
-}
-
-function isEpochValue(value: unknown): value is EpochValue {
-  const { by, keys, members } = (value ?? {}) as Partial<EpochValue>;
-  return typeof by === 'string' && typeof keys === 'object' && keys !== null && typeof members === 'string';
 }

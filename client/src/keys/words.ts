@@ -1,4 +1,5 @@
 import { SAFETY_INFO } from '@pairline/protocol';
+import { loadPart } from '../part.js';
 import { utf8 } from './bytes.js';
 
 const WORDS = 6;
@@ -7,7 +8,7 @@ const BITS_A_WORD = 11;
 /** The safety words of an account's two devices (protocol/src/envelope.ts), the same whichever key comes first. */
 export async function safetyWords(accountId: string, oneKey: string, otherKey: string): Promise<string[]> {
   // The list is larger than everything else here, and most people never look.
-  const { wordlist } = await import('@scure/bip39/wordlists/english.js');
+  const { wordlist } = await loadPart(() => import('@scure/bip39/wordlists/english.js'));
   const parts = [SAFETY_INFO, accountId, ...[oneKey, otherKey].sort()];
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(parts.join('|'))));
   let bits = 0n;

@@ -1,13 +1,14 @@
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { useClientState } from '../client.js';
 import { useWords } from '../i18n/words.js';
+import { part } from '../part.js';
 import { problemOf } from '../status-line.js';
 import { useTimes } from '../times.js';
 import { SendIcon, SmileIcon } from '../ui/icons.js';
 import { segments } from './segments.js';
 import './composer.css';
 
-const EmojiPicker = lazy(() => import('./emoji-picker.js'));
+const EmojiPicker = lazy(part(() => import('./emoji-picker.js')));
 
 const MOST_CHARACTERS = 5000; // Some 33 SMS: nobody means to send more.
 const SHOW_COUNT_FROM = 120;
@@ -146,6 +147,7 @@ function Waits() {
   if (problem !== undefined) return <p className="composer-waits">{problem}</p>;
   if (phase === 'offline') return <p className="composer-waits">{words.composer.offline}</p>;
   if (phase !== 'live' || phone.here) return null;
+  if (phone.gone) return <p className="composer-waits">{words.state.phoneGone}</p>;
   return (
     <p className="composer-waits">
       {phone.lastSeen ? words.composer.willWaitSince(times.moment(phone.lastSeen)) : words.composer.willWait}

@@ -82,6 +82,7 @@ export function ConversationRow({
 function LastLine({ conversation }: { conversation: Conversation }) {
   const words = useWords();
   const { readable, draft, lastText, lastType, lastStatus } = conversation;
+  const fault = readable ? conversation.lastFault : conversation.fault;
   if (draft) {
     return (
       <>
@@ -89,6 +90,7 @@ function LastLine({ conversation }: { conversation: Conversation }) {
       </>
     );
   }
+  if (fault === 'not-sealed') return <em>{words.list.unsealed}</em>;
   if (!readable) return <em>{words.list.unreadable}</em>;
   return (
     <>

@@ -1,6 +1,7 @@
 import { lazy, Suspense, useRef, useState, type KeyboardEvent } from 'react';
 import { useWords } from '../i18n/words.js';
 import { NotificationOffer } from '../notifications/notification-offer.js';
+import { part } from '../part.js';
 import { follow, toHash } from '../route.js';
 import { SearchBox } from '../search/search-box.js';
 import { StatusLine } from '../status-line.js';
@@ -8,8 +9,8 @@ import { BackIcon, SettingsIcon, Mark, PenIcon } from '../ui/icons.js';
 import { ConversationList } from './conversation-list.js';
 import './conversations.css';
 
-const NewConversation = lazy(() => import('./new-conversation.js'));
-const SearchResults = lazy(() => import('../search/search-results.js'));
+const NewConversation = lazy(part(() => import('./new-conversation.js')));
+const SearchResults = lazy(part(() => import('../search/search-results.js')));
 
 export function ListPane({ page, onLeave }: { page: 'home' | 'archived' | 'new'; onLeave: () => void }) {
   const words = useWords();

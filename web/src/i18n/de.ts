@@ -71,6 +71,7 @@ export const de: Words = {
     live: 'Telefon verbunden',
     away: 'Telefon nicht da',
     awaySince: (time) => `Telefon nicht da seit ${time}`,
+    phoneGone: 'Das Telefon wurde aus diesem Konto entfernt. Verknüpfe ein Telefon, um weiterzumachen.',
     willGo: (count) =>
       many(count, {
         one: '1 Nachricht geht raus, wenn es zurück ist',
@@ -100,6 +101,7 @@ export const de: Words = {
     draft: 'Entwurf:',
     you: 'Du:',
     unreadable: 'Kann hier nicht entschlüsselt werden',
+    unsealed: 'Nicht Ende-zu-Ende-verschlüsselt',
     empty: 'Noch keine Unterhaltungen',
     emptyWhy: 'SMS deines Telefons erscheinen hier, sobald es sie schickt. Du kannst auch selbst anfangen.',
     emptyArchive: 'Nichts ist archiviert',
@@ -163,6 +165,11 @@ export const de: Words = {
       tampered: 'Diese Nachricht wurde unterwegs verändert und wird nicht angezeigt.',
       'not-sealed':
         'Diese Nachricht kam unverschlüsselt in eine verschlüsselte Unterhaltung und wird nicht angezeigt: Sie kann gefälscht sein.',
+    },
+    unsealed: {
+      mark: 'Nicht Ende-zu-Ende-verschlüsselt',
+      why: 'Das kam nicht versiegelt von deinem Telefon. Ein anderes deiner Programme kann es geschrieben haben; ebenso jeder, der in den Server gelangt, in irgendjemandes Namen.',
+      from: 'Von unbekannter Hand',
     },
   },
 
@@ -279,6 +286,9 @@ export const de: Words = {
     conversation_not_found: 'Diese Unterhaltung gibt es hier nicht mehr.',
     message_not_found: 'Diese Nachricht gibt es hier nicht mehr.',
     session_expired: 'Die Sitzung dieses Browsers ist abgelaufen.',
+    left_out:
+      'Dieser Browser hat den neuesten Schlüssel noch nicht. Er kommt, wenn dein Telefon verbunden ist; kommt er nicht, verknüpfe diesen Browser neu.',
+    stale_page: 'Es gibt eine neue Version dieser Seite. Lade sie neu, um weiterzumachen.',
     unavailable: 'Die Datenbank des Servers ist nicht erreichbar. Versuche es gleich noch einmal.',
     string_too_long: 'Dieser Text ist zu lang.',
   },

@@ -71,6 +71,7 @@ export const en = {
     live: 'Phone connected',
     away: 'Phone away',
     awaySince: (time: string) => `Phone away since ${time}`,
+    phoneGone: 'The phone was taken off this account. Link a phone to go on.',
     willGo: (count: number) =>
       many(count, { one: '1 message will go when it is back', other: `${count} messages will go when it is back` }),
     offline: 'No connection',
@@ -97,6 +98,7 @@ export const en = {
     draft: 'Draft:',
     you: 'You:',
     unreadable: 'Cannot be decrypted here',
+    unsealed: 'Not end-to-end encrypted',
     empty: 'No conversations yet',
     emptyWhy: 'Texts on your phone appear here as soon as it sends them. You can also write first.',
     emptyArchive: 'Nothing is archived',
@@ -159,6 +161,11 @@ export const en = {
         'This message cannot be decrypted here: its key is not on this browser. It is kept, and shown when the key arrives.',
       tampered: 'This message was changed on its way and is not shown.',
       'not-sealed': 'This message came unencrypted into an encrypted conversation and is not shown: it may be forged.',
+    },
+    unsealed: {
+      mark: 'Not end-to-end encrypted',
+      why: 'This did not come sealed from your phone. Another program of yours may have written it; so may whoever gets into the server, in anybody’s name.',
+      from: 'From an unknown writer',
     },
   },
 
@@ -267,6 +274,9 @@ export const en = {
     conversation_not_found: 'This conversation is not here any more.',
     message_not_found: 'This message is not here any more.',
     session_expired: 'The session of this browser has ended.',
+    left_out:
+      'This browser has not got the newest key yet. It comes when your phone is connected; if it does not, link this browser again.',
+    stale_page: 'There is a new version of this page. Reload it to go on.',
     unavailable: 'The server’s database is not available. Try again shortly.',
     string_too_long: 'This text is too long.',
   } as Record<string, string>,

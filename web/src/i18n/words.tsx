@@ -1,4 +1,5 @@
 import { createContext, use, useEffect, useState, type ReactNode } from 'react';
+import { part } from '../part.js';
 import { usePreferences, type Language } from '../preferences.js';
 import { en, type Words } from './en.js';
 
@@ -30,10 +31,15 @@ export function WordsProvider({ children }: { children: ReactNode }) {
       document.documentElement.lang = shown;
       setLoaded({ words, language: shown });
     };
-    LANGUAGES[language]().then(
-      (words) => show(words, language),
-      () => show(en, 'en'),
-    );
+    const load = LANGUAGES[language];
+    load()
+      .catch(() => {
+        // English, until there is a connection.
+        show(en, 'en');
+        return part(load)();
+      })
+      .then((words) => show(words, language))
+      .catch(() => {});
     return () => {
       current = false;
     };

@@ -24,7 +24,7 @@ export const Bubble = memo(
   function Bubble({ message, name, first, last, statusInWords, marked, onMenu }: Props) {
     const words = useWords();
     const times = useTimes();
-    const { id, text, type, status, fault, timestamp } = message;
+    const { id, text, type, status, fault, timestamp, unsealed } = message;
     const classes = [
       'message',
       `message-${type}`,
@@ -33,6 +33,12 @@ export const Bubble = memo(
       marked && 'message-marked',
       status === 'failed' && 'message-failed',
     ];
+    const writer =
+      unsealed !== undefined
+        ? words.thread.unsealed.from
+        : type === 'sent'
+          ? words.thread.own
+          : words.thread.from(name);
     const unsettled = status !== undefined && status !== 'delivered' && status !== 'read';
     const inWords = statusInWords || status === 'failed' || (unsettled && last);
 
@@ -48,9 +54,11 @@ export const Bubble = memo(
           onMenu(message, menuPlace(event));
         }}
       >
-        <span className="hidden-words">{type === 'sent' ? words.thread.own : words.thread.from(name)}:</span>
+        <span className="hidden-words">{writer}:</span>
         <div className={fault ? 'bubble bubble-fault' : onlyEmoji(text) ? 'bubble bubble-emoji' : 'bubble'}>
-          {fault ? (
+          {unsealed !== undefined ? (
+            <Unsealed text={unsealed} />
+          ) : fault ? (
             <p className="bubble-text">
               {fault === 'no-key' ? <LockIcon /> : <WarningIcon />}
               {words.thread.fault[fault]}
@@ -64,7 +72,7 @@ export const Bubble = memo(
             <time dateTime={new Date(timestamp).toISOString()} title={times.full(timestamp)}>
               {times.time(timestamp)}
             </time>
-            {type === 'sent' && status && <StatusTick status={status} inWords={inWords} />}
+            {type === 'sent' && status && unsealed === undefined && <StatusTick status={status} inWords={inWords} />}
           </p>
         </div>
         <button
@@ -91,8 +99,24 @@ export const Bubble = memo(
     before.message.text === after.message.text &&
     before.message.status === after.message.status &&
     before.message.fault === after.message.fault &&
+    before.message.unsealed === after.message.unsealed &&
     before.message.timestamp === after.message.timestamp,
 );
+
+/** Folded under its mark, without links: nothing of it may pass for what the phone sealed. */
+function Unsealed({ text }: { text: string }) {
+  const { mark, why } = useWords().thread.unsealed;
+  return (
+    <details className="bubble-unsealed">
+      <summary>
+        <WarningIcon />
+        {mark}
+      </summary>
+      <p>{why}</p>
+      <blockquote dir="auto">{text}</blockquote>
+    </details>
+  );
+}
 
 function Text({ text }: { text: string }) {
   return linkParts(text).map((part, index) =>

@@ -2,13 +2,13 @@ import { Component, type ReactNode } from 'react';
 
 /** Shows `fallback` where something below broke, instead of an empty page; starts anew when `resetKey` changes. */
 export class ErrorBoundary extends Component<
-  { children: ReactNode; fallback: ReactNode; resetKey?: string },
-  { failed: boolean }
+  { children: ReactNode; fallback: (error: unknown) => ReactNode; resetKey?: string },
+  { failed: boolean; error?: unknown }
 > {
-  override state = { failed: false };
+  override state: { failed: boolean; error?: unknown } = { failed: false };
 
-  static getDerivedStateFromError() {
-    return { failed: true };
+  static getDerivedStateFromError(error: unknown) {
+    return { failed: true, error };
   }
 
   override componentDidUpdate(before: { resetKey?: string }) {
@@ -16,6 +16,6 @@ export class ErrorBoundary extends Component<
   }
 
   override render() {
-    return this.state.failed ? this.props.fallback : this.props.children;
+    return this.state.failed ? this.props.fallback(this.state.error) : this.props.children;
   }
 }

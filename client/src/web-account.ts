@@ -1,0 +1,101 @@
+import type { ChangesPage } from '@pairline/protocol';
+import type { Connection } from './connection.js';
+import { call } from './http.js';
+import { Keyring, type SavedKeyring } from './keys/index.js';
+import { listDevices, Members } from './members.js';
+import { Reader } from './reading.js';
+import type { Session, Store } from './store.js';
+import { Behind, keepKeys, Sync, type SyncEvents } from './sync.js';
+import { ClientError } from './types.js';
+import { Turns } from './waiting.js';
+
+export interface AccountEvents extends SyncEvents {
+  /** A message came while the client was live. */
+  arrived: (messageId: string) => Promise<void>;
+}
+
+/** The changes of one connection, up to where they have been taken. Broken: one of them could not be. */
+interface Stream {
+  cursor: number;
+  broken: boolean;
+}
+
+/** What there is while somebody is signed in: the session, the keys, and the rows as they follow the server's. */
+export class Account {
+  readonly reader: Reader;
+  readonly members: Members | undefined;
+  private readonly sync: Sync;
+  private readonly pages = new Turns();
+  private stream: Stream = { cursor: 0, broken: true };
+  private over = false;
+
+  /** Throws a `ClientError` `no_keys` for keys that are damaged. */
+  constructor(
+    private readonly url: string,
+    store: Store,
+    private readonly connection: Connection,
+    readonly session: Session,
+    saved: SavedKeyring | undefined,
+    private readonly events: AccountEvents,
+  ) {
+    const keyring = saved && Keyring.load(saved);
+    this.reader = new Reader(keyring);
+    this.members =
+      keyring &&
+      new Members(keyring, connection, {
+        keep: () => store.write((tx) => keepKeys(tx, keyring)),
+        refresh: () => this.sync.refresh(),
+        list: () => listDevices(url, session.token, keyring),
+        clears: false,
+      });
+    this.sync = new Sync(store, this.reader, session, {
+      ...events,
+      learned: () => {
+        this.members?.learned();
+        events.learned();
+        this.handLateKeys();
+      },
+    });
+  }
+
+  /** For nobody to wait for: what fails is tried again with the next connection. */
+  handLateKeys(): void {
+    this.members?.handLateKeys().catch((error: unknown) => {
+      if (!(error instanceof ClientError)) this.connection.fail(error);
+    });
+  }
+
+  /** What came while there was no connection; answers what to connect with. */
+  async catchUp(signal: AbortSignal): Promise<{ token: string; after: number }> {
+    await this.pages.over();
+    const { token } = this.session;
+    await this.sync.reopen();
+    const cursor = await this.sync.catchUp((path) => call(this.url, path, { token, signal }));
+    this.stream = { cursor, broken: false };
+    return { token, after: cursor };
+  }
+
+  /** A page of changes, in its turn. */
+  take(page: ChangesPage): void {
+    const { stream } = this;
+    void this.pages.take(async () => {
+      // What comes after a page that was not taken would leave a gap.
+      if (stream.broken || this.over) return;
+      try {
+        const arrived = await this.sync.take(page, stream.cursor);
+        stream.cursor = page.cursor;
+        for (const { id } of arrived) await this.events.arrived(id);
+      } catch (error) {
+        stream.broken = true;
+        if (error instanceof Behind) this.connection.restart();
+        else this.connection.fail(error);
+      }
+    });
+  }
+
+  /** Takes nothing any more; resolves when nothing is under way. */
+  leave(): Promise<void> {
+    this.over = true;
+    return this.pages.over();
+  }
+}

@@ -1,0 +1,160 @@
+import { EventEmitter } from 'node:events';
+import { Injectable } from '@nestjs/common';
+import type { AccountKey } from '../changes/account-key.js';
+import { AccountKeys } from '../changes/account-keys.js';
+import { Databases } from '../database/databases.js';
+import { isUniqueViolation } from '../database/faults.js';
+import { relayError } from '../errors.js';
+import type { Prisma } from '../generated/prisma/client.js';
+import { Realms } from './realms.js';
+
+/** What of a login is sealed. */
+export interface Person {
+  email?: string;
+  /** The name they sign in by. */
+  name?: string;
+  /** What they call themselves. */
+  displayName?: string;
+  language?: string;
+  /** Section E: what others seal to. */
+  publicKey?: string;
+}
+
+export interface Login {
+  account: AccountKey;
+  person: Person;
+  /** Undefined for one that signs in by codes alone. */
+  passwordHash?: string;
+  /** Whether a code that was mailed has shown that the email is theirs: until then it is whoever registered it first. */
+  proven: boolean;
+}
+
+/** What of a login changes besides what its person says of themselves; null takes the password away. */
+export interface LoginMarks {
+  passwordHash?: string | null;
+  proven?: boolean;
+}
+
+export interface AccountFacts {
+  /** Everything of it ends; `account` is its id. */
+  'account.deleted': [account: string];
+  /** These devices have to sign in again; their rows stay. */
+  'sessions.ended': [account: string, deviceIds: string[]];
+  /** It was joined to another, or another to it: whatever is open of it connects again, with the token that it has. */
+  'account.joined': [account: string];
+}
+
+/** Accounts that people sign in to, by email or by name. */
+@Injectable()
+export class Accounts {
+  readonly events = new EventEmitter<AccountFacts>();
+
+  constructor(
+    private readonly databases: Databases,
+    private readonly keys: AccountKeys,
+    private readonly realms: Realms,
+  ) {}
+
+  /** Throws `email_taken`, `name_taken`. Whether the realm takes new people is `Realms.admitNew`'s to say. */
+  async create(realm: string, person: Person, { passwordHash, proven = false }: LoginMarks = {}): Promise<AccountKey> {
+    const { account, wrapped } = this.keys.create(realm);
+    const content = seal(account, person, proven);
+    const login = { create: { realm, ...(await this.indexes(realm, person)), passwordHash, content } };
+    const data = { id: account.id, realm, dataKey: Buffer.from(wrapped), login };
+    await this.orTaken(account, person, () => account.home.database.prisma.account.create({ data }));
+    return account;
+  }
+
+  async find(realm: string, by: { email: string } | { name: string }): Promise<Login | undefined> {
+    const where =
+      'email' in by
+        ? { realm_emailIndex: { realm, emailIndex: await this.emailIndex(realm, by.email) } }
+        : { realm_nameIndex: { realm, nameIndex: await this.nameIndex(realm, by.name) } };
+    const row = await this.databases.of(realm)!.prisma.login.findUnique({ where });
+    const account = row && (await this.keys.find(row.accountId, realm));
+    return row && account ? toLogin(account, row) : undefined;
+  }
+
+  /** How one signs in to an account; undefined for one that a phone made and nobody has added a login to. */
+  async loginOf(account: AccountKey): Promise<Login | undefined> {
+    const row = await account.home.database.prisma.login.findUnique({ where: { accountId: account.id } });
+    return row === null ? undefined : toLogin(account, row);
+  }
+
+  /**
+   * Makes the account's login, or changes what is named of it. `decide` is told how the login stands, says what else changes,
+   * and may change more of the account in the same transaction: nobody else changes it meanwhile. Answers the login as it is
+   * then. Throws `email_taken`, `name_taken`; `busy` for an account that was joined to another, or deleted, at this moment.
+   */
+  async setLogin(
+    account: AccountKey,
+    person: Person,
+    decide: (login: Login | undefined, tx: Prisma.TransactionClient) => LoginMarks | Promise<LoginMarks> = () => ({}),
+  ): Promise<Login> {
+    const { realm, database } = account.home;
+    const accountId = account.id;
+    const indexes = await this.indexes(realm, person);
+    return this.orTaken(account, person, () =>
+      database.prisma.$transaction(async (tx) => {
+        // As the commits do: a device that signs in at this moment comes before this, or after it.
+        const living = await tx.$queryRaw<unknown[]>`
+          SELECT 1 FROM accounts WHERE id = ${accountId}::uuid AND joined_into IS NULL FOR UPDATE`;
+        if (living.length === 0) throw relayError('busy', { retryAfter: 1 });
+        const row = await tx.login.findUnique({ where: { accountId } });
+        const before = row === null ? undefined : toLogin(account, row);
+        const { passwordHash, proven = before?.proven ?? false } = await decide(before, tx);
+        const data = { ...indexes, passwordHash, content: seal(account, { ...before?.person, ...person }, proven) };
+        return toLogin(
+          account,
+          await tx.login.upsert({ where: { accountId }, create: { accountId, realm, ...data }, update: data }),
+        );
+      }),
+    );
+  }
+
+  emailIndex(realm: string, email: string): Promise<Buffer<ArrayBuffer>> {
+    return this.realms.index(realm, 'email', normalizeEmail(email));
+  }
+
+  private nameIndex(realm: string, name: string): Promise<Buffer<ArrayBuffer>> {
+    return this.realms.index(realm, 'name', normalizeName(name));
+  }
+
+  /** Of what is named of the person. */
+  private async indexes(realm: string, { email, name }: Person) {
+    return {
+      ...(email === undefined ? {} : { emailIndex: await this.emailIndex(realm, email) }),
+      ...(name === undefined ? {} : { nameIndex: await this.nameIndex(realm, name) }),
+    };
+  }
+
+  private async orTaken<T>({ id, home }: AccountKey, { email }: Person, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+      const owner = email === undefined ? undefined : await this.find(home.realm, { email });
+      throw relayError(owner !== undefined && owner.account.id !== id ? 'email_taken' : 'name_taken');
+    }
+  }
+}
+
+function seal(account: AccountKey, person: Person, proven: boolean): Buffer<ArrayBuffer> {
+  return Buffer.from(account.seal('login', account.id, JSON.stringify({ ...person, ...(proven ? { proven } : {}) })));
+}
+
+function toLogin(account: AccountKey, row: { content: Uint8Array; passwordHash: string | null }): Login {
+  const sealed = account.open('login', account.id, Buffer.from(row.content));
+  const { proven = false, ...person } = JSON.parse(sealed) as Person & { proven?: boolean };
+  return { account, person, proven, ...(row.passwordHash === null ? {} : { passwordHash: row.passwordHash }) };
+}
+
+/** As emails are compared: in practice nobody tells capitals apart. */
+export function normalizeEmail(email: string): string {
+  return email.trim().normalize('NFKC').toLowerCase();
+}
+
+/** As names are compared, so that two that look the same are the same. */
+export function normalizeName(name: string): string {
+  return name.trim().normalize('NFKC').toLowerCase();
+}

@@ -29,7 +29,6 @@ export class SessionCache {
   }
 
   /** `key` begins with the kind of session: an API key is no device's token, however lately it was good for something. */
-  /** `key` begins with the kind of token: a key that is looked up as another kind is not to be found. */
   async get(key: string, look: () => Promise<Session | undefined>): Promise<Session | undefined> {
     const known = this.sessions.get(key);
     if (known !== undefined && (known.expiresAt ?? Infinity) > Date.now()) return known;

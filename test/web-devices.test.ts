@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
+import { SessionCache } from '../src/sessions/session-cache.js';
 import { phoneAt, told } from './support/client-ends.js';
 import { query } from './support/database.js';
 import { bubble, inChromium, inList, openConversation, openLinked, openSettings, serverWithPage, shownLink, soon, write } from './support/page.js'; // prettier-ignore
@@ -76,6 +77,7 @@ inChromium('devices in a browser', (chromium) => {
     await phone.putMessages([told('Left behind')]);
     await inList(page, 'Left behind').waitFor();
     await query(server.database.url, `UPDATE devices SET expires_at = now() - interval '1 s' WHERE kind = 'browser'`);
+    server.app.get(SessionCache).forget();
     await page.reload();
     await page.getByRole('alert').getByText('The session of this browser has ended').waitFor();
     expect(await stored(page)).toContain('Left behind');

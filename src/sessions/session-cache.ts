@@ -19,13 +19,15 @@ export class SessionCache {
   private ends = 0;
 
   constructor(accounts: Accounts, devices: Devices) {
-    const forget = () => {
-      this.ends++;
-      this.sessions.clear();
-    };
-    devices.events.on('device.revoked', forget);
+    devices.events.on('device.revoked', () => this.forget());
     for (const event of ['account.deleted', 'account.joined', 'sessions.ended'] as const)
-      accounts.events.on(event, forget);
+      accounts.events.on(event, () => this.forget());
+  }
+
+  /** Some session has ended: all are looked up anew. */
+  forget(): void {
+    this.ends++;
+    this.sessions.clear();
   }
 
   /** `key` begins with the kind of session: an API key is no device's token, however lately it was good for something. */

@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
 import { RawSocket } from './socket.mjs';
 
-const agent = new Agent({ keepAlive: true });
+// The server closes what is idle for five seconds: by then it must not be used again.
+const agent = new Agent({ keepAlive: true, timeout: 4000 });
 
 /**
  * @param {number} port

@@ -140,7 +140,10 @@ test('a message that the phone lists as sent is not offered to it again', async 
   const back = await aPhone(handset);
   await back.settled();
   expect(back.all('send:message')).toEqual([]);
-  expect((await web.next('messages:sync')).messages).toMatchObject([
+  // What it was sent when it signed in may show the message as it was then.
+  const isSent = ({ messages }: { messages: { status?: string }[] }) =>
+    messages.some(({ status }) => status === 'sent');
+  expect((await web.next('messages:sync', isSent)).messages).toMatchObject([
     { id: 'temp-3', tempId: 'temp-3', status: 'sent' },
   ]);
 });

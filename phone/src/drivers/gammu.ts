@@ -193,7 +193,7 @@ export class GammuDriver implements Driver {
   }
 
   /** Resolves once the daemon talks to the modem: then it knows the modem's serial number. */
-  private async startDaemon(): Promise<void> {
+  private async startDaemon(again = 2): Promise<void> {
     this.holdUncertain();
     rmSync(this.path('log'), { force: true });
     // In a group of its own: a Ctrl-C at the terminal is for the agent, which ends the daemon then.
@@ -210,6 +210,8 @@ export class GammuDriver implements Driver {
       const trouble = this.trouble();
       if (over || trouble !== undefined || this.stopping.signal.aborted || this.clock.now() >= deadline) {
         await endProcess(daemon);
+        // One that was ended a moment ago may still be giving back the memory that the daemons of a config share.
+        if (over && trouble === undefined && again > 0 && !this.stopping.signal.aborted) return this.startDaemon(again - 1); // prettier-ignore
         throw new DriverProblem(`gammu-smsd cannot use the modem. ${trouble ?? 'It does not answer.'}`);
       }
       await this.clock.wait(100, this.stopping.signal);

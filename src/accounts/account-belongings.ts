@@ -13,6 +13,8 @@ export const PLACES = [
   'pending_pulls',
   'account_events',
   'uploads',
+  'chat_members',
+  'pointers',
 ];
 
 /** Moves what lets people and programs in, in a transaction that has locked both accounts. */
@@ -20,7 +22,7 @@ export async function moveBelongings(client: ClientBase, from: AccountKey, into:
   await moveLogin(client, from, into);
   await moveSealed(client, 'api_keys', 'key', from, into);
   await moveSealed(client, 'uploads', 'upload', from, into);
-  for (const table of ['refresh_tokens', 'pairings'])
+  for (const table of ['refresh_tokens', 'pairings', 'chat_members'])
     await client.query(`UPDATE ${table} SET account_id = $2 WHERE account_id = $1`, [from.id, into.id]);
   await client.query(
     `WITH gone AS (DELETE FROM pending_pulls WHERE account_id = $1 RETURNING *)

@@ -49,12 +49,21 @@ export class Adoption {
     for (const kind of this.changes.registered())
       for (let chunk: Chunk | undefined; !this.stopping && (chunk = await this.piece(kind, from, into));)
         this.feed.publish(chunk);
+    for (let chunk: Chunk | undefined; !this.stopping && (chunk = await this.pointers(from, into));)
+      this.feed.publish(chunk);
   }
 
   /** Undefined when nothing of the kind is left. */
   private piece(kind: Kind, from: AccountKey, into: AccountKey): Promise<Chunk | undefined> {
     return into.home.database.transaction(async (client) =>
       (await lock(client, from, into)) ? this.move(client, kind.name, from, into) : undefined,
+    );
+  }
+
+  /** What the account shares with others is stored with them: only its pointers move. */
+  private pointers(from: AccountKey, into: AccountKey): Promise<Chunk | undefined> {
+    return into.home.database.transaction(async (client) =>
+      (await lock(client, from, into)) ? movePointers(client, from, into) : undefined,
     );
   }
 
@@ -98,6 +107,31 @@ export async function lock(client: ClientBase, one: AccountKey, other: AccountKe
     [one.id, other.id],
   ]);
   return rowCount === 2;
+}
+
+/** Those that the other has already are left out. Undefined when there are no more. */
+async function movePointers(client: ClientBase, from: AccountKey, into: AccountKey): Promise<Chunk | undefined> {
+  const { rows } = await client.query<{ taken: number; moved: number; seq: string }>(
+    `WITH taken AS (
+       DELETE FROM pointers WHERE (account_id, seq) IN (
+         SELECT account_id, seq FROM pointers WHERE account_id = $1 ORDER BY seq LIMIT ${AT_ONCE})
+       RETURNING *),
+     moved AS (
+       SELECT shared_id, number, row_number() OVER (ORDER BY seq) AS nth FROM taken t
+       WHERE NOT EXISTS (SELECT FROM pointers p
+                         WHERE p.account_id = $2 AND p.shared_id = t.shared_id AND p.number = t.number)),
+     numbered AS (
+       UPDATE accounts SET seq = seq + (SELECT count(*) FROM moved) WHERE id = $2
+       RETURNING seq, seq - (SELECT count(*) FROM moved) AS before),
+     stored AS (
+       INSERT INTO pointers (account_id, seq, shared_id, number)
+       SELECT $2, before + nth, shared_id, number FROM moved, numbered)
+     SELECT (SELECT count(*)::int FROM taken) AS taken, (SELECT count(*)::int FROM moved) AS moved, seq FROM numbered`,
+    [from.id, into.id],
+  );
+  const { taken, moved, seq } = rows[0]!;
+  if (taken === 0) return undefined;
+  return { account: into.id, after: Number(seq) - moved, cursor: Number(seq), ...(moved === 0 ? { rows: [] } : {}) };
 }
 
 async function find(client: ClientBase, { table }: Kind, from: AccountKey, into: AccountKey): Promise<Candidate[]> {

@@ -6,8 +6,9 @@ import { relayError } from '../errors.js';
 import { LOG, type Log } from '../log.js';
 import { Metrics } from '../metrics.js';
 import type { AccountKey } from './account-key.js';
+import { AccountKeys } from './account-keys.js';
 import { Feed } from './feed.js';
-import type { Kind, Mutation, Outcome } from './kind.js';
+import type { Kind, Mutation, Outcome, Writer } from './kind.js';
 import { Lane } from './lane.js';
 import { Reader, type Page } from './reader.js';
 
@@ -18,6 +19,8 @@ import { Reader, type Page } from './reader.js';
 @Injectable()
 export class Changes {
   private readonly kinds = new Map<string, Kind>();
+  /** Of shared rows; written after all others, because they take numbers of accounts that the batch may name itself. */
+  private readonly shared = new Map<string, Writer>();
   // One for a database makes batches twice as large as two would, and a row half as dear (docs/decisions/0002).
   private readonly lanes: Map<Database, Lane>;
   private readonly readers = new Map<Database, Reader>();
@@ -25,12 +28,13 @@ export class Changes {
 
   constructor(
     databases: Databases,
+    private readonly keys: AccountKeys,
     feed: Feed,
     @Inject(ENV) private readonly env: BootEnv,
     metrics: Metrics,
     @Inject(LOG) log: Log,
   ) {
-    const lane = (database: Database) => new Lane(database.url, this.kinds, feed, metrics, log);
+    const lane = (database: Database) => new Lane(database.url, [this.kinds, this.shared], feed, metrics, log);
     this.lanes = new Map(databases.all().map((database) => [database, lane(database)]));
   }
 
@@ -38,6 +42,11 @@ export class Changes {
   register(kind: Kind): void {
     this.kinds.set(kind.name, kind);
     this.readers.clear();
+  }
+
+  /** Called once by the feature that writes shared rows. */
+  registerShared(writer: Writer): void {
+    this.shared.set(writer.name, writer);
   }
 
   registered(): Iterable<Kind> {
@@ -64,7 +73,7 @@ export class Changes {
   read(account: AccountKey, after: number, limit: number, tombstones = true): Promise<Page> {
     const { database } = account.home;
     let reader = this.readers.get(database);
-    if (reader === undefined) this.readers.set(database, (reader = new Reader(database, this.kinds)));
+    if (reader === undefined) this.readers.set(database, (reader = new Reader(database, this.kinds, this.keys)));
     return reader.read(account, after, limit, tombstones);
   }
 

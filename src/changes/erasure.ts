@@ -6,6 +6,15 @@ import { Changes } from './changes.js';
 
 const AT_ONCE = 1000;
 
+/** What an account has besides the rows of kinds; a chat, which is an account too, has rows that are shared. */
+const OTHERS = [
+  { table: 'pending_pulls', owner: 'account_id', key: 'account_id, device_id, id' },
+  { table: 'pointers', owner: 'account_id', key: 'account_id, seq' },
+  { table: 'pointers', owner: 'shared_id', key: 'account_id, seq' },
+  { table: 'shared_rows', owner: 'account_id', key: 'account_id, kind, id' },
+  { table: 'chat_members', owner: 'chat_id', key: 'chat_id, user_id' },
+];
+
 /**
  * Removes the rows of accounts that are gone. Who deletes an account takes its own row away, and with it its data key and
  * all that hangs on it, and in the same transaction puts its id into `erasures`; what is left is noise that nobody can
@@ -50,12 +59,13 @@ export class Erasure {
   }
 
   private async eraseOne({ pool }: Database, account: string): Promise<void> {
-    const tables = [...this.changes.registered()].map(({ table }) => ({ table, key: 'account_id, id' }));
-    for (const { table, key } of [...tables, { table: 'pending_pulls', key: 'account_id, device_id, id' }])
+    const kinds = [...this.changes.registered()];
+    const tables = kinds.map(({ table }) => ({ table, owner: 'account_id', key: 'account_id, id' }));
+    for (const { table, owner, key } of [...tables, ...OTHERS])
       for (let more = true; more;) {
         if (this.stopping) return;
         const { rowCount } = await pool.query(
-          `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE account_id = $1 LIMIT ${AT_ONCE})`,
+          `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE ${owner} = $1 LIMIT ${AT_ONCE})`,
           [account],
         );
         more = rowCount === AT_ONCE;

@@ -8,8 +8,12 @@ export interface Chunk {
   after: number;
   /** The account's number now. */
   cursor: number;
-  rows: ChangedRow[];
+  /** Absent when they are more than one wants to hold: whoever follows reads them. */
+  readonly rows?: readonly ChangedRow[];
 }
+
+/** A chunk whose rows are all at hand. */
+export type WholeChunk = Chunk & { rows: ChangedRow[] };
 
 export type Listener = (chunk: Chunk) => unknown;
 
@@ -34,11 +38,11 @@ export class Feed {
 
 const texts = new WeakMap<Chunk, string>();
 
-/** The chunk as the elements of a JSON array, made once however many follow. */
+/** The chunk's rows as the elements of a JSON array, made once however many follow. */
 export function chunkText(chunk: Chunk): string {
   let text = texts.get(chunk);
   if (text === undefined) {
-    text = chunk.rows.map((r) => changeText(r.seq, r.kind, r.id, r.at, r.row())).join(',');
+    text = (chunk.rows ?? []).map((r) => changeText(r.seq, r.kind, r.id, r.at, r.row())).join(',');
     texts.set(chunk, text);
   }
   return text;

@@ -1,5 +1,6 @@
 import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 import type { AccountKey } from './account-key.js';
+import type { Chunk } from './feed.js';
 
 /**
  * A wish to change one row, as plain data. `op` names what to do in the words of its kind (`put`, `status`, `delete`, …);
@@ -15,6 +16,8 @@ export interface Mutation<Op extends string = string, Row = unknown> {
   at: number;
   /** About how much it weighs in memory and on the wire to Postgres. */
   bytes: number;
+  /** How many numbers it may take, one for each row that it changes; 1 when absent. */
+  numbers?: number;
 }
 
 /**
@@ -31,8 +34,9 @@ export type Outcome<State = unknown> =
 /** A mutation on its way through a batch, with the number it takes if it changes anything. */
 export interface Numbered<M extends Mutation = Mutation> {
   mutation: M;
+  /** The last of its numbers, where it may take several. */
   seq: number;
-  /** How many of its account come after it in the batch: the account's number then less this is `seq`. */
+  /** How many numbers of its account come after it in the batch: the account's number then less this is `seq`. */
   later: number;
 }
 
@@ -65,6 +69,8 @@ export interface Written<State = unknown> {
   outcomes: Outcome<State>[];
   /** The rows that changed. */
   changed: ChangedRow[];
+  /** What those who share rows are to be told (`share`). */
+  shared?: Chunk[];
 }
 
 /** One stored row as a page holds it: its plain columns, and its sealed content. */
@@ -83,8 +89,8 @@ export interface StoredRow {
 /** How many columns of its own a kind may have in a page; `pageSql` pads to it. */
 export const PAGE_FIELDS = 7;
 
-/** A kind of synced row. The feature that owns it registers it with `Changes.register`. */
-export interface Kind {
+/** What writes mutations of one kind. */
+export interface Writer {
   readonly name: string;
   /**
    * Writes its share of a batch in the batch's transaction. The account rows are locked, so what it reads is what stands.
@@ -98,6 +104,10 @@ export interface Kind {
   readonly supersedes?: boolean;
   /** The quick way, for a batch that is all of this kind. */
   plan?(items: Numbered[]): Planned;
+}
+
+/** A kind of synced row. The feature that owns it registers it with `Changes.register`. */
+export interface Kind extends Writer {
   /** Its table, with columns account_id, id, seq, at, deleted, content. */
   readonly table: string;
   /** SQL of its own plain columns, at most PAGE_FIELDS, each cast to text. */

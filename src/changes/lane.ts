@@ -3,8 +3,9 @@ import { isConnectionError } from '../database/faults.js';
 import { relayError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import type { Chunk, Feed } from './feed.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, Written } from './kind.js';
+import type { Chunk, Feed, WholeChunk } from './feed.js';
+import type { ChangedRow, Mutation, Numbered, Outcome, Writer, Written } from './kind.js';
+import { countOut, numbering, toChunks, type NumberRow } from './numbering.js';
 
 const MAX_ROWS = 128;
 const MAX_BYTES = 1_048_576;
@@ -60,7 +61,8 @@ export class Lane {
 
   constructor(
     private readonly databaseUrl: string,
-    private readonly kinds: ReadonlyMap<string, Kind>,
+    /** In the order they are written in. */
+    private readonly writers: ReadonlyMap<string, Writer>[],
     private readonly feed: Feed,
     private readonly metrics: Metrics,
     private readonly log: Log,
@@ -127,7 +129,7 @@ export class Lane {
       const entry = this.queue[next]!;
       const { account, kind, id } = entry.mutation;
       const row = `${account.id}:${kind}:${id}`;
-      const again = rows.has(row) && !this.kinds.get(kind)?.supersedes;
+      const again = rows.has(row) && !this.writer(kind)?.supersedes;
       if (waiting.has(account.id) || again) {
         waiting.add(account.id);
         later.push(entry);
@@ -205,11 +207,11 @@ export class Lane {
    */
   private async inOneGo(batch: Entry[]): Promise<Committed | undefined> {
     const { kind: name } = batch[0]!.mutation;
-    const kind = this.kinds.get(name);
+    const kind = this.writer(name);
     if (kind?.plan === undefined || batch.some(({ mutation }) => mutation.kind !== name)) return undefined;
     const started = performance.now();
     const client = (this.client ??= await this.connect());
-    const { counts, items } = countOut(batch);
+    const { counts, items } = countOut(batch.map(({ mutation }) => mutation));
     const planned = kind.plan(items);
     if (planned.queries.length === 0) return undefined;
     const steps = [{ text: 'BEGIN' }, numbering(counts), ...planned.queries, { text: 'COMMIT' }];
@@ -232,14 +234,14 @@ export class Lane {
   private async transact(batch: Entry[]): Promise<Committed> {
     const started = performance.now();
     const client = (this.client ??= await this.connect());
-    const { counts, items } = countOut(batch);
+    const { counts, items } = countOut(batch.map(({ mutation }) => mutation));
     try {
       const [, numbers] = await Promise.all([client.query('BEGIN'), client.query<NumberRow>(numbering(counts))]);
       const chunks = toChunks(numbers, counts);
-      const { outcomes, changed } = await this.write(client, items, chunks);
+      const { outcomes, changed, shared = [] } = await this.write(client, items, chunks);
       await client.query('COMMIT');
       this.observe(batch, started);
-      return { outcomes, chunks: fill(chunks, changed) };
+      return { outcomes, chunks: [...fill(chunks, changed), ...shared] };
     } catch (error) {
       // Whatever state the connection is in, a new one is sure to be clean.
       if (isConnectionError(error)) this.disconnect(client);
@@ -248,9 +250,10 @@ export class Lane {
     }
   }
 
-  private async write(client: pg.Client, items: Numbered[], chunks: Map<string, Chunk>): Promise<Written> {
+  private async write(client: pg.Client, items: Numbered[], chunks: Map<string, WholeChunk>): Promise<Written> {
     const outcomes = new Array<Outcome>(items.length).fill({ result: 'missing' });
     const changed: ChangedRow[] = [];
+    const shared: Chunk[] = [];
     const byKind = new Map<string, { places: number[]; items: Numbered[] }>();
     items.forEach((item, place) => {
       const chunk = chunks.get(item.mutation.account.id);
@@ -261,14 +264,19 @@ export class Lane {
       share.places.push(place);
       share.items.push(item);
     });
-    for (const [name, kind] of this.kinds) {
+    for (const [name, writer] of this.writers.flatMap((writers) => [...writers])) {
       const share = byKind.get(name);
       if (share === undefined) continue;
-      const written = await kind.write(client, share.items);
+      const written = await writer.write(client, share.items);
       written.outcomes.forEach((outcome, i) => (outcomes[share.places[i]!] = outcome));
       changed.push(...written.changed);
+      shared.push(...(written.shared ?? []));
     }
-    return { outcomes, changed };
+    return { outcomes, changed, shared };
+  }
+
+  private writer(kind: string): Writer | undefined {
+    return this.writers.map((writers) => writers.get(kind)).find((writer) => writer !== undefined);
   }
 
   private observe(batch: Entry[], started: number): void {
@@ -308,48 +316,7 @@ export class Lane {
   }
 }
 
-/** Counts what each account has in the batch, and for each mutation how many of its account come after it. */
-function countOut(batch: Entry[]): { counts: Map<string, number>; items: Numbered[] } {
-  const counts = new Map<string, number>();
-  const items: Numbered[] = new Array<Numbered>(batch.length);
-  for (let i = batch.length - 1; i >= 0; i--) {
-    const { mutation } = batch[i]!;
-    const later = counts.get(mutation.account.id) ?? 0;
-    counts.set(mutation.account.id, later + 1);
-    items[i] = { mutation, later, seq: 0 };
-  }
-  return { counts, items };
-}
-
-interface NumberRow {
-  id: string;
-  seq: string;
-}
-
-/** Takes numbers for each account of the batch, and with them the lock on its row until the commit. */
-function numbering(counts: Map<string, number>): pg.QueryConfig {
-  return {
-    name: 'number',
-    text: `WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS w(id, count)),
-           -- In id order, so that two writers of the same accounts wait for each other and do not deadlock.
-           -- One that was joined to another takes nothing any more.
-           locked AS (SELECT a.id FROM accounts a JOIN wanted USING (id) WHERE a.joined_into IS NULL ORDER BY a.id FOR UPDATE OF a)
-           -- The row lock makes commit order equal number order; a sequence would not.
-           UPDATE accounts a SET seq = a.seq + w.count FROM wanted w, locked l
-           WHERE a.id = w.id AND l.id = w.id RETURNING a.id, a.seq`,
-    values: [[...counts.keys()], [...counts.values()]],
-  };
-}
-
-function toChunks({ rows }: pg.QueryResult<NumberRow>, counts: Map<string, number>): Map<string, Chunk> {
-  const chunk = ({ id, seq }: NumberRow): [string, Chunk] => [
-    id,
-    { account: id, after: Number(seq) - counts.get(id)!, cursor: Number(seq), rows: [] },
-  ];
-  return new Map(rows.map(chunk));
-}
-
-function fill(chunks: Map<string, Chunk>, changed: ChangedRow[]): Chunk[] {
+function fill(chunks: Map<string, WholeChunk>, changed: ChangedRow[]): Chunk[] {
   for (const row of changed) chunks.get(row.account)!.rows.push(row);
   for (const chunk of chunks.values()) chunk.rows.sort((a, b) => a.seq - b.seq);
   return [...chunks.values()];

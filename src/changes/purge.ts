@@ -39,14 +39,17 @@ export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown 
 
   /** Removes those older than TOMBSTONE_TTL_DAYS; resolves with how many. */
   async run(now = Date.now()): Promise<number> {
+    const before = now - this.env.tombstoneTtlMs;
     let purged = 0;
-    for (const database of this.databases.all())
-      for (const kind of this.changes.registered())
+    for (const database of this.databases.all()) {
+      const purges = [...this.changes.registered()].map((kind) => () => this.purge(database, kind, before));
+      for (const purge of [...purges, () => this.purgeShared(database, before)])
         for (let more = true; more;) {
-          const count = await this.purge(database, kind, now - this.env.tombstoneTtlMs);
+          const count = await purge();
           purged += count;
           more = count === AT_ONCE;
         }
+    }
     return purged;
   }
 
@@ -64,6 +67,28 @@ export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown 
          UPDATE accounts a SET horizon = greatest(a.horizon, g.seq)
          FROM locked l, (SELECT account_id, max(seq) AS seq FROM gone GROUP BY account_id) g
          WHERE a.id = l.id AND g.account_id = a.id)
+       SELECT count(*)::int AS purged FROM gone`,
+      [before],
+    );
+    return rows[0]!.purged;
+  }
+
+  /** Of shared rows: the cursors that start over are those of the accounts that were pointed to them. */
+  private async purgeShared({ pool }: Database, before: number): Promise<number> {
+    const { rows } = await pool.query<{ purged: number }>(
+      `WITH gone AS (
+         DELETE FROM shared_rows WHERE deleted AND at < $1 AND (account_id, kind, id) IN (
+           SELECT account_id, kind, id FROM shared_rows WHERE deleted AND at < $1 LIMIT ${AT_ONCE})
+         RETURNING account_id, seq),
+       unpointed AS (
+         DELETE FROM pointers p USING gone g WHERE p.shared_id = g.account_id AND p.number = g.seq
+         RETURNING p.account_id, p.seq),
+       locked AS (
+         SELECT a.id FROM accounts a WHERE a.id IN (SELECT account_id FROM unpointed) ORDER BY a.id FOR UPDATE OF a),
+       moved AS (
+         UPDATE accounts a SET horizon = greatest(a.horizon, u.seq)
+         FROM locked l, (SELECT account_id, max(seq) AS seq FROM unpointed GROUP BY account_id) u
+         WHERE a.id = l.id AND u.account_id = a.id)
        SELECT count(*)::int AS purged FROM gone`,
       [before],
     );

@@ -1,8 +1,10 @@
 import { relayError } from '../errors.js';
 import type { AccountKey } from './account-key.js';
+import type { AccountKeys } from './account-keys.js';
 import type { Database } from '../database/database.js';
 import { changeText } from './feed.js';
 import { PAGE_FIELDS, type Kind, type StoredRow } from './kind.js';
+import { sharedId, sharedView } from './shared-view.js';
 
 export interface Page {
   /** The changes as the elements of a JSON array. */
@@ -39,10 +41,11 @@ export class Reader {
   constructor(
     private readonly database: Database,
     private readonly kinds: ReadonlyMap<string, Kind>,
+    private readonly keys: AccountKeys,
   ) {
     // One statement is one snapshot: with the account's number in it, no row at or below that number can be missing.
     // Each arm walks its own (account_id, seq) index and stops at the limit.
-    const arms = [...kinds.values()].map((kind) => `(${arm(kind)})`).join(' UNION ALL ');
+    const arms = [...[...kinds.values()].map(arm), sharedArm()].map((text) => `(${text})`).join(' UNION ALL ');
     const size = 'coalesce(octet_length(content), 0)';
     this.sql = `WITH page AS (
                   SELECT *, sum(${size}) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - ${size} AS before
@@ -77,10 +80,24 @@ export class Reader {
       read++;
       if (deleted && !tombstones) continue;
       const row: StoredRow = { seq: last, kind, id, at: Number(at), deleted, content, fields };
-      changes.push(changeText(last, kind, id, row.at, deleted ? null : this.kinds.get(kind)!.view(row, account)));
+      const own = this.kinds.get(kind);
+      if (own === undefined) changes.push(...(await this.shared(row, account)));
+      else changes.push(changeText(last, kind, id, row.at, deleted ? null : own.view(row, account)));
     }
     const more = read === limit || read < Number(found);
     return { text: changes.join(','), count: changes.length, cursor: more ? last : now, now, more };
+  }
+
+  /** One of a chat that has ended meanwhile is nobody's any more. */
+  private async shared(
+    { seq, kind, id, at, deleted, content, fields }: StoredRow,
+    { home }: AccountKey,
+  ): Promise<string[]> {
+    const [chat, born] = fields;
+    const key = await this.keys.find(chat!, home.realm);
+    if (key === undefined) return [];
+    const row = deleted ? null : sharedView(key, id, Number(born), key.open(kind, id, content!));
+    return [changeText(seq, kind, sharedId(key, id), at, row)];
   }
 }
 
@@ -90,8 +107,11 @@ function arm({ name, table, fields }: Kind): string {
           FROM ${table} WHERE account_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`;
 }
 
-/** Adds the opened content, a JSON object, to the plain columns: `{a}` and `{b}` become `{a,b}`. */
-export function splice(head: string, content: string): string {
-  if (content === '{}') return head;
-  return head === '{}' ? content : `${head.slice(0, -1)},${content.slice(1)}`;
+/** Rows that the account shares: as they are, where they still are what the account was pointed to. */
+function sharedArm(): string {
+  const rest = Array.from({ length: PAGE_FIELDS - 2 }, () => 'NULL::text');
+  return `SELECT p.seq, r.kind, r.id, r.at, r.deleted, r.content, p.shared_id::text, r.born::text, ${rest.join(', ')}
+          FROM pointers p CROSS JOIN LATERAL (
+            SELECT * FROM shared_rows r WHERE r.account_id = p.shared_id AND r.seq = p.number LIMIT 1) r
+          WHERE p.account_id = $1 AND p.seq > $2 ORDER BY p.seq LIMIT $3`;
 }

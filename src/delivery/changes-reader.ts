@@ -98,7 +98,7 @@ export class ChangesReader {
     const up = new Promise<void>((yes, no) => ([resolve, reject] = [yes, no]));
     up.catch(() => undefined); // it may fail while the first read is still under way
     const timer = setTimeout(resolve, ms);
-    const unfollow = this.feed.follow(session.account.id, ({ rows }) => rows.length > 0 && resolve());
+    const unfollow = this.feed.follow(session.account.id, ({ rows }) => rows?.length !== 0 && resolve());
     const end = (code: ErrorCode) =>
       reject((ended = relayError(code, code === 'stopping' ? { retryAfter: RETRY_SECONDS } : {})));
     const untrack = this.connections.track({ session, end }, since);

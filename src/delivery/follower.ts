@@ -42,7 +42,7 @@ export class Follower {
   private hear(chunk: Chunk): void {
     if (chunk.cursor <= this.cursor) return;
     // Caught up and idle: the commit is the next page.
-    if (!this.pumping && chunk.after === this.cursor && this.sink.hasRoom()) {
+    if (!this.pumping && chunk.rows !== undefined && chunk.after === this.cursor && this.sink.hasRoom()) {
       this.cursor = chunk.cursor;
       if (chunk.rows.length > 0) void this.sink.write(chunkText(chunk), chunk.cursor);
       return;

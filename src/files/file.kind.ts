@@ -3,7 +3,7 @@ import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
 import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
-import { splice } from '../changes/reader.js';
+import { splice } from '../changes/splice.js';
 import type { FileMetadata } from './file-metadata.js';
 
 /** `put`: all bytes of the upload of the same id are there. `delete`: it goes, whole or not. */
@@ -11,7 +11,7 @@ export type FileMutation = Mutation<'put', FileMetadata> | Mutation<'delete', nu
 
 const FIELDS = ['bytes::text', 'created_at::text'];
 
-/** Files of an account: `{id, fileName, fileSize, fileType, bytes, createdAt}`. Their uploads are kept in step with them. */
+/** Files of an account: `{id, fileName, fileSize, fileType, conversationId?, bytes, createdAt}`. Their uploads are kept in step with them. */
 @Injectable()
 export class FileKind implements Kind, OnModuleInit {
   readonly name = 'file';
@@ -60,7 +60,8 @@ async function put(client: ClientBase, { mutation, seq }: Numbered<FileMutation>
   const { account, id, row, at } = mutation;
   const { rows } = await client.query<{ seq: string }>(
     `WITH kept AS (
-       UPDATE uploads SET expires_at = NULL WHERE account_id = $1 AND id = $2::uuid AND (expires_at IS NULL OR expires_at > now())
+       UPDATE uploads SET expires_at = NULL
+       WHERE account_id = $1 AND id = $2::uuid AND concat IS DISTINCT FROM 'partial' AND (expires_at IS NULL OR expires_at > now())
        RETURNING id, size, created_at)
      INSERT INTO files (account_id, id, seq, at, bytes, created_at, content)
      SELECT $1, id::text, $3, $4, size, (extract(epoch FROM created_at) * 1000)::bigint, $5 FROM kept
@@ -73,12 +74,12 @@ async function put(client: ClientBase, { mutation, seq }: Numbered<FileMutation>
   return { result: stored === seq ? 'applied' : 'duplicate', seq: stored, state: null };
 }
 
-/** The bytes go as expired ones do. An upload that was not complete was no file yet: nobody has to be told. */
+/** The bytes go as expired ones do, and so do the parts that it was to be joined from. An upload that was not complete was no file yet: nobody has to be told. */
 async function remove(client: ClientBase, { mutation, seq }: Numbered<FileMutation>): Promise<Outcome<null>> {
   const { account, id, at } = mutation;
   const upload = await client.query(
     `UPDATE uploads SET expires_at = to_timestamp(0)
-     WHERE account_id = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > now())`,
+     WHERE account_id = $1 AND (id = $2 OR joined_to = $2) AND (expires_at IS NULL OR expires_at > now())`,
     [account.id, id],
   );
   if (upload.rowCount === 0) return { result: 'missing' };

@@ -3,7 +3,7 @@ import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
 import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
-import { splice } from '../changes/reader.js';
+import { splice } from '../changes/splice.js';
 import {
   afterReading,
   afterTelling,

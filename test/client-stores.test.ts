@@ -51,7 +51,7 @@ test.each(STORES)('a %s store finds the records of one table', async (_, make) =
     await tx.put('records', [record('d', 'lists')]);
   });
   const inTable = (which: Store, table: string) =>
-    which.read(async (tx) => (await tx.inTable(table)).map(({ id }) => id).join(''));
+    which.read(async (tx) => (await tx.where('records', 'table', table)).map(({ id }) => id).join(''));
   expect([await inTable(store, 'notes'), await inTable(store, 'lists'), await inTable(store, 'x')]).toEqual(['a', 'bd', '']); // prettier-ignore
   await store.write((tx) => tx.clear());
   expect(await inTable(store, 'lists')).toBe('');
@@ -258,6 +258,6 @@ test('a browser store of an earlier version is taken over with what it has', asy
 
   const store = await opened(browserStore(name));
   await store.write((tx) => tx.put('records', [{ id: 'r', table: 'notes', data: 1, round: 1 }]));
-  const there = await store.read(async (tx) => [await tx.value('session'), await tx.range({ limit: 1 }), await tx.inTable('notes')]); // prettier-ignore
+  const there = await store.read(async (tx) => [await tx.value('session'), await tx.range({ limit: 1 }), await tx.where('records', 'table', 'notes')]); // prettier-ignore
   expect(there).toMatchObject([SESSION, [{ id: 'a' }], [{ id: 'r', data: 1 }]]);
 });

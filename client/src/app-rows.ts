@@ -49,7 +49,7 @@ export class AppRows {
   }
 
   async records(table: string): Promise<AppRecord[]> {
-    const records = await this.store.read((tx) => tx.inTable(table));
+    const records = await this.store.read((tx) => tx.where('records', 'table', table));
     return records.flatMap((record) => shown(record) ?? []).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 

@@ -1,11 +1,12 @@
 import { STATE } from '@pairline/protocol';
 import { newId } from './ids.js';
 import { supersedes } from './keys/index.js';
-import { isBefore } from './memory-store.js';
 import type { OpenedConversation, OpenedMessage, OpenedPage, OpenedRecord, OpenedState } from './reading.js';
 import {
+  isBefore,
   LAST_ID,
   type ConversationRecord,
+  type InboxRecord,
   type MessageRecord,
   type Store,
   type SyncState,
@@ -32,6 +33,8 @@ export interface Touched {
   records?: Set<string>;
   /** There is something new for the server. */
   outbox?: boolean;
+  /** Rows of chats, for whoever opens them. */
+  inbox?: true;
 }
 
 /** Whether the name of a conversation is not its last one. */
@@ -70,6 +73,7 @@ export class Books {
     await this.tx.delete('states', page.gone.states);
     await this.enterRecords(page.records);
     await this.removeRecords(page.gone.records);
+    await this.leave(page.chats.map((change) => ({ id: `${change.kind} ${change.id}`, seq: change.seq, change, round }))); // prettier-ignore
     this.touched.devices ||= page.devices.length + page.gone.devices.length > 0;
     const states = [...page.states.map(({ id }) => id), ...page.gone.states];
     this.touched.list ||= page.gone.conversations.length > 0 || states.some((id) => !isOfApp(id));
@@ -141,7 +145,14 @@ export class Books {
     const old = (await this.tx.all('conversations')).filter((record) => record.round !== round);
     await this.load(old.map(({ id }) => id));
     for (const { id } of old) this.dropped.add(id);
+    // What belongs to chats is swept by whoever has opened all that came before.
+    await this.leave([{ id: 'sweep', seq: Number.MAX_SAFE_INTEGER, round }]);
     this.touched.list = this.touched.devices = true;
+  }
+
+  private async leave(rows: InboxRecord[]): Promise<void> {
+    await this.tx.put('inbox', rows);
+    if (rows.length > 0) this.touched.inbox = true;
   }
 
   /** Writes what follows from the notes. Answers the state of the sync with its count of waiting messages. */
@@ -314,8 +325,9 @@ function blank(id: string, round: number): ConversationRecord {
 }
 
 function lineOf(message: MessageRecord): ConversationRecord['last'] {
-  const { id, timestamp, text, type, status, alias, fault } = message;
-  return { id, timestamp, text, type, status, alias, ...(fault === undefined ? {} : { fault }) };
+  const { id, timestamp, text, type, status, alias, fault, files } = message;
+  const file = files?.[0]?.type;
+  return { id, timestamp, text, type, status, alias, ...(file && { file }), ...(fault === undefined ? {} : { fault }) };
 }
 
 function isWaiting({ status }: MessageRecord): boolean {

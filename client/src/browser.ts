@@ -1,8 +1,10 @@
 import { Dexie, type Collection, type Table } from 'dexie';
-import { MemoryStore, type Change } from './memory-store.js';
+import { loadPart } from './part.js';
 import {
   TABLES,
   LAST_ID,
+  type ChatPlace,
+  type Fields,
   type MessageRecord,
   type News,
   type Place,
@@ -13,7 +15,6 @@ import {
   type Values,
   type Writing,
 } from './store.js';
-import { freshSync } from './sync.js';
 import { Turns } from './waiting.js';
 
 export { loadPart } from './part.js';
@@ -30,6 +31,16 @@ export function browserStore(name: string): Store {
   return new BrowserStore(name);
 }
 
+function tabKey(name: string): string {
+  return `pairline ${name}`;
+}
+
+/** Most people are remembered: loaded for those who are not. */
+async function tabStore(name: string): Promise<Store> {
+  const { TabStore } = await loadPart(() => import('./tab-store.js'));
+  return new TabStore(tabKey(name));
+}
+
 class BrowserStore implements Store {
   private place!: Store;
   private readonly listeners = new Set<(news: News) => void>();
@@ -38,13 +49,13 @@ class BrowserStore implements Store {
   constructor(private readonly name: string) {}
 
   async open(): Promise<void> {
-    const tab = new TabStore(this.name);
-    if (tab.isThere() || (await this.enter(new IndexedStore(this.name))) === false) await this.enter(tab);
+    const isTab = sessionStorage.getItem(tabKey(this.name)) !== null;
+    if (isTab || (await this.enter(new IndexedStore(this.name))) === false) await this.enter(await tabStore(this.name));
   }
 
   async remember(yes: boolean): Promise<void> {
     if (yes === this.place instanceof IndexedStore) return;
-    const next = yes ? new IndexedStore(this.name) : new TabStore(this.name);
+    const next = yes ? new IndexedStore(this.name) : await tabStore(this.name);
     const old = this.place;
     if ((await this.enter(next)) === false) return;
     await old.write((tx) => tx.clear());
@@ -56,7 +67,7 @@ class BrowserStore implements Store {
     try {
       await place.open();
     } catch (error) {
-      if (place instanceof TabStore || !NO_DATABASE.has((error as Error).name)) throw error;
+      if (!(place instanceof IndexedStore) || !NO_DATABASE.has((error as Error).name)) throw error;
       return false;
     }
     this.unhear();
@@ -103,10 +114,16 @@ class IndexedStore implements Store {
   constructor(private readonly name: string) {
     this.db = new Dexie(name);
     const byId = Object.fromEntries(TABLES.map((table) => [table, 'id']));
-    this.db.version(2).stores({
+    this.db.version(3).stores({
       values: '',
       ...byId,
       records: 'id, table',
+      inbox: 'id, seq',
+      chatMembers: 'id, chatId',
+      chatKeys: 'id, chatId',
+      chatMessages: 'id, [chatId+place+id], closed',
+      chatReactions: 'id, message, closed',
+      chatMarks: 'id, chatId',
       // By thread, by time over all threads, and those that could not be opened: the others have no `fault` to be indexed.
       messages: 'id, [conversationId+timestamp+id], [timestamp+id], [fault+id]',
     });
@@ -170,7 +187,24 @@ class IndexedStore implements Store {
         .between([fault, afterId], [fault, LAST_ID], false, true)
         .limit(limit)
         .toArray(),
-    inTable: (table) => this.records.records.where('table').equals(table).toArray(),
+    where: async <T extends keyof Fields>(table: T, field: Fields[T], value: string) =>
+      (await this.records[table].where(field).equals(value).toArray()) as Tables[T][],
+    thread: ({ chatId, before, after, limit }) => {
+      const key = ({ place, id }: ChatPlace) => [chatId, place, id];
+      return cut(
+        this.records.chatMessages
+          .where('[chatId+place+id]')
+          .between(
+            key(after ?? { place: -Infinity, id: '' }),
+            key(before ?? { place: Infinity, id: '' }),
+            false,
+            false,
+          ),
+        limit,
+        after !== undefined,
+      );
+    },
+    inbox: (limit) => this.records.inbox.orderBy('seq').limit(limit).toArray(),
     set: async (name, value) => {
       await (value === undefined ? this.records.values.delete(name) : this.records.values.put(value, name));
     },
@@ -194,51 +228,13 @@ class IndexedStore implements Store {
     ];
     const first = key(after ?? { timestamp: -Infinity, id: '' });
     const last = key(before ?? { timestamp: Infinity, id: '' });
-    const between = this.records.messages.where(index).between(first, last, false, false);
-    const limited = (messages: Collection<MessageRecord, string>) =>
-      limit === Infinity ? messages : messages.limit(limit);
-    if (after !== undefined) return limited(between).toArray();
-    return (await limited(between.reverse()).toArray()).reverse();
+    return cut(this.records.messages.where(index).between(first, last, false, false), limit, after !== undefined);
   }
 }
 
-/** Until the tab closes: the rows in memory, what must survive a reload in the tab's own storage. */
-class TabStore extends MemoryStore {
-  private readonly key: string;
-
-  constructor(name: string) {
-    super();
-    this.key = `pairline ${name}`;
-  }
-
-  isThere(): boolean {
-    return sessionStorage.getItem(this.key) !== null;
-  }
-
-  override async open(): Promise<void> {
-    this.apply(JSON.parse(sessionStorage.getItem(this.key) ?? '[]') as Change[]);
-    const { sync } = this.values;
-    // The rows are gone: they are read again.
-    if (sync !== undefined)
-      this.apply([{ set: 'sync', value: { ...freshSync(sync.accountId), waiting: this.countWaiting() } }]);
-  }
-
-  /** What was kept of the messages is with nobody else: waiting, or failed. */
-  private countWaiting(): number {
-    return [...this.tables.messages.values()].filter(({ status }) => status === 'waiting').length;
-  }
-
-  protected override async keep(): Promise<void> {
-    // What only this device knows: what was written and is not with the server.
-    const own = [...this.tables.messages.values()].filter(({ born }) => born === undefined);
-    const ids = new Set(own.map(({ id }) => id));
-    const conversations = [...this.tables.conversations.values()].filter(({ last }) => ids.has(last?.id ?? ''));
-    const bare = conversations.map((conversation) => ({ ...conversation, row: undefined, unread: 0 }));
-    const kept = this.everything().filter(
-      (change) => 'set' in change || ('put' in change && (change.put === 'outbox' || change.put === 'drafts')),
-    );
-    const changes: Change[] = [...kept, { put: 'messages', records: own }, { put: 'conversations', records: bare }];
-    if (this.values.session === undefined && own.length === 0) sessionStorage.removeItem(this.key);
-    else sessionStorage.setItem(this.key, JSON.stringify(changes));
-  }
+/** The first ones or the last ones, the oldest first. */
+async function cut<Item>(all: Collection<Item, string>, limit: number, first: boolean): Promise<Item[]> {
+  const limited = (items: Collection<Item, string>) => (limit === Infinity ? items : items.limit(limit));
+  if (first) return limited(all).toArray();
+  return (await limited(all.reverse()).toArray()).reverse();
 }

@@ -5,7 +5,7 @@ const TIMEOUT_MS = 30_000;
 
 export interface Request {
   token?: string;
-  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   body?: unknown;
   signal?: AbortSignal;
   /** How long the answer may take, ms. */

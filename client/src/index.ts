@@ -1,3 +1,7 @@
+export type * from './chats/types.js';
+export { readFileReference } from './files/reference.js';
+export { streamed } from './files/streamed.js';
+export type * from './files/types.js';
 export { readCode } from './keys/index.js';
 export { memoryStore } from './memory-store.js';
 export { openPhone } from './phone-client.js';

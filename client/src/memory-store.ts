@@ -1,9 +1,12 @@
 import {
+  isBefore,
   TABLES,
+  type ChatMessageRecord,
+  type ChatPlace,
+  type Fields,
   type MessageRecord,
   type News,
   type Place,
-  type Range,
   type Reading,
   type Store,
   type Tables,
@@ -37,8 +40,20 @@ export class MemoryStore implements Store {
     drafts: new Map(),
     moves: new Map(),
     messages: new Map(),
+    inbox: new Map(),
+    chats: new Map(),
+    chatMembers: new Map(),
+    chatKeys: new Map(),
+    chatMessages: new Map(),
+    chatReactions: new Map(),
+    chatMarks: new Map(),
+    people: new Map(),
+    blocks: new Map(),
   };
-  private readonly order = new MessageOrder();
+  private readonly order = {
+    messages: new Threads<MessageRecord, Place>(({ conversationId }) => conversationId, isBefore),
+    chatMessages: new Threads<ChatMessageRecord, ChatPlace>(({ chatId }) => chatId, isPlacedBefore),
+  };
   private readonly writes = new Turns();
   private readonly locks = new Map<string, Turns>();
 
@@ -114,13 +129,18 @@ export class MemoryStore implements Store {
       get: async (table, id) => tables[table].get(id),
       getMany: async (table, ids) => ids.map((id) => tables[table].get(id)),
       all: async <T extends keyof Tables>(table: T) => [...tables[table].values()],
-      range: async (range) => this.order.range(range),
+      range: async ({ conversationId, ...range }) => this.order.messages.range({ ...range, thread: conversationId }),
+      thread: async ({ chatId, ...range }) => this.order.chatMessages.range({ ...range, thread: chatId }),
+      inbox: async (limit) => [...tables.inbox.values()].sort((a, b) => a.seq - b.seq).slice(0, limit),
       faulty: async (fault: Fault, afterId: string, limit: number) =>
         [...tables.messages.values()]
           .filter((message) => message.fault === fault && message.id > afterId)
           .sort((a, b) => (a.id < b.id ? -1 : 1))
           .slice(0, limit),
-      inTable: async (name) => [...tables.records.values()].filter(({ table }) => table === name),
+      where: async <T extends keyof Fields>(table: T, field: Fields[T], value: string) =>
+        [...(tables[table] as Map<string, Tables[T]>).values()].filter(
+          (record) => (record as unknown as Record<string, unknown>)[field] === value,
+        ),
       set: async (name, value) => {
         const before = this.values;
         undo.push(() => (this.values = before));
@@ -164,14 +184,17 @@ export class MemoryStore implements Store {
 
   private putRecords<T extends keyof Tables>(table: T, records: Tables[T][]): void {
     for (const record of records) {
-      if (table === 'messages') this.order.put(record as MessageRecord, this.tables.messages.get(record.id));
+      const old = this.tables[table].get(record.id);
+      if (table === 'messages') this.order.messages.put(record as MessageRecord, old as MessageRecord | undefined);
+      if (table === 'chatMessages') this.order.chatMessages.put(record as ChatMessageRecord, old as ChatMessageRecord | undefined); // prettier-ignore
       this.tables[table].set(record.id, record);
     }
   }
 
   private deleteRecords(table: keyof Tables, ids: string[]): void {
     for (const id of ids) {
-      if (table === 'messages') this.order.delete(this.tables.messages.get(id));
+      if (table === 'messages') this.order.messages.delete(this.tables.messages.get(id));
+      if (table === 'chatMessages') this.order.chatMessages.delete(this.tables.chatMessages.get(id));
       this.tables[table].delete(id);
     }
   }
@@ -179,29 +202,43 @@ export class MemoryStore implements Store {
   private clearAll(): void {
     this.values = {};
     for (const table of TABLES) this.tables[table].clear();
-    this.order.clear();
+    this.order.messages.clear();
+    this.order.chatMessages.clear();
   }
 }
 
-/** The threads, each a sorted list. */
-class MessageOrder {
-  private readonly threads = new Map<string, MessageRecord[]>();
-  /** All threads in one; made when it is asked for. */
-  private merged: MessageRecord[] | undefined;
+interface ThreadRange<Place> {
+  /** All of them without it. */
+  thread: string | undefined;
+  before?: Place;
+  after?: Place;
+  limit: number;
+}
 
-  put(message: MessageRecord, old: MessageRecord | undefined): void {
+/** The threads, each a sorted list. */
+class Threads<Item extends At, At extends { id: string } = Item> {
+  private readonly threads = new Map<string, Item[]>();
+  /** All threads in one; made when it is asked for. */
+  private merged: Item[] | undefined;
+
+  constructor(
+    private readonly threadOf: (item: Item) => string,
+    private readonly isBefore: (a: At, b: At) => boolean,
+  ) {}
+
+  put(item: Item, old: Item | undefined): void {
     this.delete(old);
-    const thread = this.threads.get(message.conversationId) ?? [];
-    if (thread.length === 0) this.threads.set(message.conversationId, thread);
-    thread.splice(firstNotBefore(thread, message), 0, message);
+    const thread = this.threads.get(this.threadOf(item)) ?? [];
+    if (thread.length === 0) this.threads.set(this.threadOf(item), thread);
+    thread.splice(this.firstNotBefore(thread, item), 0, item);
   }
 
-  delete(message: MessageRecord | undefined): void {
+  delete(item: Item | undefined): void {
     this.merged = undefined;
-    if (message === undefined) return;
-    const thread = this.threads.get(message.conversationId)!;
-    thread.splice(firstNotBefore(thread, message), 1);
-    if (thread.length === 0) this.threads.delete(message.conversationId);
+    if (item === undefined) return;
+    const thread = this.threads.get(this.threadOf(item))!;
+    thread.splice(this.firstNotBefore(thread, item), 1);
+    if (thread.length === 0) this.threads.delete(this.threadOf(item));
   }
 
   clear(): void {
@@ -209,35 +246,35 @@ class MessageOrder {
     this.threads.clear();
   }
 
-  range({ conversationId, before, after, limit }: Range): MessageRecord[] {
-    const messages = conversationId === undefined ? this.all() : (this.threads.get(conversationId) ?? []);
+  range({ thread, before, after, limit }: ThreadRange<At>): Item[] {
+    const items = thread === undefined ? this.all() : (this.threads.get(thread) ?? []);
     if (after !== undefined) {
-      const start = firstNotBefore(messages, after);
-      const from = messages[start]?.id === after.id ? start + 1 : start;
-      return messages.slice(from, from + limit);
+      const start = this.firstNotBefore(items, after);
+      const from = items[start]?.id === after.id ? start + 1 : start;
+      return items.slice(from, from + limit);
     }
-    const end = before === undefined ? messages.length : firstNotBefore(messages, before);
-    return messages.slice(Math.max(0, end - limit), end);
+    const end = before === undefined ? items.length : this.firstNotBefore(items, before);
+    return items.slice(Math.max(0, end - limit), end);
   }
 
-  private all(): MessageRecord[] {
-    this.merged ??= [...this.threads.values()].flat().sort((a, b) => (isBefore(a, b) ? -1 : 1));
+  private all(): Item[] {
+    this.merged ??= [...this.threads.values()].flat().sort((a, b) => (this.isBefore(a, b) ? -1 : 1));
     return this.merged;
   }
-}
 
-export function isBefore(a: Place, b: Place): boolean {
-  return a.timestamp < b.timestamp || (a.timestamp === b.timestamp && a.id < b.id);
-}
-
-/** Where a place is, or would be, in a sorted list. */
-function firstNotBefore(messages: Place[], place: Place): number {
-  let low = 0;
-  let high = messages.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (isBefore(messages[middle]!, place)) low = middle + 1;
-    else high = middle;
+  /** Where a place is, or would be, in a sorted list. */
+  private firstNotBefore(items: Item[], place: At): number {
+    let low = 0;
+    let high = items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.isBefore(items[middle]!, place)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
-  return low;
+}
+
+function isPlacedBefore(a: ChatPlace, b: ChatPlace): boolean {
+  return a.place < b.place || (a.place === b.place && a.id < b.id);
 }

@@ -2,7 +2,7 @@ import { Books } from './books.js';
 import { isPassing, waitAfter, type Connection } from './connection.js';
 import { epochOf } from './keys/index.js';
 import type { Reader } from './reading.js';
-import { LAST_ID, type OutboxRecord, type RowWish, type Sealed, type Store } from './store.js';
+import { LAST_ID, type ChatWish, type OutboxRecord, type RowWish, type Sealed, type Store } from './store.js';
 import { ClientError } from './types.js';
 import { pause } from './waiting.js';
 
@@ -28,6 +28,9 @@ export class Outbox {
     private readonly failed: (conversationId: string) => void,
     /** Tells what an app wrote; what is refused gives way to what stands. */
     private readonly tellRow: (record: OutboxRecord, wish: RowWish) => Promise<void>,
+    /** Tells what was done in a chat; what is refused is shown there. */
+    private readonly tellChat: (record: OutboxRecord, wish: ChatWish) => Promise<void>,
+    private readonly removeFile: (id: string) => Promise<void>,
   ) {}
 
   /** There may be something to do. */
@@ -94,9 +97,16 @@ export class Outbox {
       if (!(await this.hasNewer(wish)))
         await this.connection.request('web:mark-read', { conversationId: wish.conversationId });
     } else if (wish.kind === 'delete') {
-      await this.connection.request('web:delete-message', { messageId: wish.messageId });
+      const { messageId, files = [] } = wish;
+      await this.connection.request('web:delete-message', { messageId }).catch((error: unknown) => {
+        // Gone already, by an earlier try perhaps: its files may not be.
+        if (files.length === 0 || !(error instanceof ClientError) || error.code !== 'message_not_found') throw error;
+      });
+      for (const file of files) await this.removeFile(file);
     } else if (wish.kind === 'value' || wish.kind === 'record') {
       await this.tellRow(record, wish);
+    } else if (wish.kind === 'chat') {
+      await this.tellChat(record, wish);
     } else {
       const { key } = wish;
       const value = reader.keyring === undefined ? wish.value : await reader.keyring.seal('state', key, wish.value);

@@ -1,9 +1,11 @@
 import { Connection, type Phase } from './connection.js';
 import { Emitter } from './emitter.js';
+import type { Files } from './files/files.js';
 import { Keyring, readCode, serverPart } from './keys/index.js';
 import { MemberCheck } from './member-check.js';
 import { claimError, deleteDevice, listDevices, Members } from './members.js';
 import { Offers } from './offers.js';
+import { loadPart } from './part.js';
 import type { PhoneAccount } from './phone-account.js';
 import { PhoneFollowing } from './phone-following.js';
 import { PhoneIdentity } from './phone-identity.js';
@@ -44,7 +46,7 @@ export async function openPhone(options: PhoneOptions): Promise<PhoneClient> {
 }
 
 class Phone implements PhoneClient {
-  state: State = { phase: 'connecting', phone: { here: false }, waiting: 0, encrypted: true };
+  state: State = { phase: 'connecting', phone: { here: false }, waiting: 0, encrypted: true, keys: 'here' };
   private readonly emitter = new Emitter<PhoneEvents>();
   private readonly connection: Connection;
   private readonly following: PhoneFollowing;
@@ -53,6 +55,7 @@ class Phone implements PhoneClient {
   private readonly check: MemberCheck;
   private becomeKnown!: (account: PhoneAccount) => void;
   private readonly account = new Promise<PhoneAccount>((resolve) => (this.becomeKnown = resolve));
+  private fileTransfers: Files | undefined;
   private closed = false;
 
   constructor(
@@ -107,6 +110,7 @@ class Phone implements PhoneClient {
 
   reconnect(): void {
     this.connection.retry();
+    this.fileTransfers?.hurry();
   }
 
   async close(): Promise<void> {
@@ -168,11 +172,14 @@ class Phone implements PhoneClient {
   private enter(phase: Phase): void {
     this.check.hurry();
     const here = phase.phase === 'live';
-    if (here) void this.check.run();
+    if (here) {
+      void this.check.run();
+      this.fileTransfers?.hurry();
+    }
     const reason = 'reason' in phase && phase.reason === 'device_revoked' ? { reason: 'removed' } : {};
     const lastSeen = here || this.state.phone.here ? Date.now() : this.state.phone.lastSeen;
     const phone = { here, ...(lastSeen === undefined ? {} : { lastSeen }) };
-    this.state = { ...phase, ...reason, phone, waiting: 0, encrypted: true };
+    this.state = { ...phase, ...reason, phone, waiting: 0, encrypted: true, keys: 'here' };
     this.emitter.emit('state', this.state);
   }
 
@@ -198,6 +205,12 @@ class Phone implements PhoneClient {
   deleteMessage(messageId: string): Promise<void> {
     return this.telling.deleted(messageId);
   }
+
+  files = async () => {
+    await this.registered();
+    const { Files } = await loadPart(() => import('./files/files.js'));
+    return (this.fileTransfers ??= new Files(this.options.url, () => this.identity.is.deviceToken!));
+  };
 
   // Devices
 
@@ -251,6 +264,7 @@ class Phone implements PhoneClient {
 
   private async end(): Promise<void> {
     this.closed = true;
+    this.fileTransfers?.close();
     this.offers.end();
     this.check.hurry();
     await this.connection.stop();

@@ -1,6 +1,8 @@
 import {
   ENVELOPE_PREFIX,
+  STATE,
   type Change,
+  type ChatChange,
   type ConversationRow,
   type DeviceRow,
   type MessageRow,
@@ -10,6 +12,7 @@ import {
   type SealedRecord,
   type StateRow,
 } from '@pairline/protocol';
+import { readFileReference } from './files/reference.js';
 import type { Keyring } from './keys/index.js';
 import type { ConversationRecord, MessageRecord, RecordRecord, StateRecord } from './store.js';
 import type { Fault } from './types.js';
@@ -33,6 +36,8 @@ export interface OpenedPage {
   devices: DeviceRow[];
   states: OpenedState[];
   records: OpenedRecord[];
+  /** As they came: a part of the library that is loaded when there are any opens them. */
+  chats: ChatChange[];
   gone: Record<(typeof TABLE)[keyof typeof TABLE], string[]>;
 }
 
@@ -53,6 +58,7 @@ export class Reader {
     const last = new Map(changes.map((change) => [`${change.kind} ${change.id}`, change]));
     await Promise.all(
       [...last.values()].map(async (change) => {
+        if (isOfChats(change)) return void page.chats.push(change);
         const { kind, row } = change;
         // A kind that came with a newer server.
         if (!Object.hasOwn(TABLE, kind)) return;
@@ -72,7 +78,7 @@ export class Reader {
     const visible = { id, conversationId, timestamp, type, read, ...(status === undefined ? {} : { status }) };
     if (this.keyring === undefined) {
       if (!this.isSealed(row.body)) return { ...visible, number: row.phoneNumber, text: row.body };
-      return { ...visible, number: '', text: '', fault: 'no-key' };
+      return { ...visible, number: '', text: '', fault: 'no-key', row };
     }
     const opened = await this.keyring.open<SealedMessage>('message', id, row.body);
     if (!opened.ok) return { ...visible, number: '', text: '', ...faulty(opened.fault, row) };
@@ -80,7 +86,7 @@ export class Reader {
     if (!isMessage(sealed) || sealed.type !== type || (await this.alias(sealed.number)) !== row.phoneNumber)
       return { ...visible, number: '', text: '', fault: 'tampered' };
     const { phoneNumber } = row;
-    const content = { number: sealed.number, text: sealed.text, phoneNumber };
+    const content = { number: sealed.number, text: sealed.text, phoneNumber, ...filesOf(sealed) };
     // The server places what a browser wrote, by its own clock and by the number; the browser knew better.
     if (row.tempId !== undefined) {
       const place = sealed.conversationId === undefined ? { alias: phoneNumber } : { conversationId: sealed.conversationId }; // prettier-ignore
@@ -113,7 +119,9 @@ export class Reader {
 
   async state(row: StateRow): Promise<OpenedState> {
     const { id, value } = row;
-    if (this.keyring === undefined) return { id, ...(this.isSealed(value) ? {} : { value }) };
+    // A device has made keys for the account.
+    if (id === STATE.first) this.sawSealed = true;
+    if (this.keyring === undefined) return { id, ...(this.isSealed(value) ? { row } : { value }) };
     const opened = await this.keyring.open<{ version?: unknown } | null>('state', id, value);
     if (!opened.ok) return { id, ...(opened.fault === 'no-key' ? { row } : {}) };
     const version = Number(opened.value?.version ?? 0);
@@ -158,7 +166,11 @@ export class Reader {
 
 export function nothing(): OpenedPage {
   const gone = { messages: [], conversations: [], devices: [], states: [], records: [] };
-  return { messages: [], conversations: [], devices: [], states: [], records: [], gone };
+  return { messages: [], conversations: [], devices: [], states: [], records: [], chats: [], gone };
+}
+
+function isOfChats(change: Change): change is ChatChange {
+  return change.kind.startsWith('chat') || change.kind === 'block';
 }
 
 function faulty(fault: Fault, row: MessageRow): Pick<MessageRecord, 'fault' | 'row' | 'unsealed'> {
@@ -168,6 +180,12 @@ function faulty(fault: Fault, row: MessageRow): Pick<MessageRecord, 'fault' | 'r
 }
 
 // What is inside an envelope was written by a member of the account, who may have its own faults.
+
+/** Those that are files. What is odd about one must not keep the text from being read. */
+function filesOf({ files }: SealedMessage): Pick<MessageRecord, 'files'> {
+  const read = Array.isArray(files) ? files.flatMap((file) => readFileReference(file) ?? []) : [];
+  return read.length > 0 ? { files: read } : {};
+}
 
 export function isMessage(value: unknown): value is SealedMessage {
   const { number, text, type, timestamp, conversationId } = (value ?? {}) as Partial<SealedMessage>;

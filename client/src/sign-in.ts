@@ -34,6 +34,10 @@ export class SignIn {
     return this.begin('verify-otp', { email, otp }, as);
   }
 
+  async addLogin(token: string, { name, password }: { name: string; password: string }): Promise<void> {
+    await call(this.url, '/api/account/name', { token, method: 'PUT', body: { name, password } });
+  }
+
   private async begin(route: string, proof: object, { deviceName, remember }: SignInAs): Promise<void> {
     const body = { ...proof, deviceInfo: { name: deviceName, type: 'web' } };
     const { token, expiresAt, userId, deviceId } = await call<Begun>(this.url, `/api/auth/${route}`, { body });

@@ -1,4 +1,20 @@
-import type { ConversationRow, DeviceRow, LocalStatus, MessageRow, RecordRow, StateRow } from '@pairline/protocol';
+import type {
+  ChatChange,
+  ChatKeyRow,
+  ChatMemberRow,
+  ChatMessageRow,
+  ChatReactionRow,
+  ChatRow,
+  ConversationRow,
+  DeviceRow,
+  FileReference,
+  LocalStatus,
+  MessageBody,
+  MessageRow,
+  RecordRow,
+  StateRow,
+} from '@pairline/protocol';
+import type { ChatFault } from './chats/types.js';
 import type { SavedKeyring } from './keys/index.js';
 import type { Fault } from './types.js';
 
@@ -14,6 +30,10 @@ export interface Values {
   sync?: SyncState;
   /** What the phone side keeps besides. */
   phone?: PhoneState;
+  /** Keys for an account that has none yet, until it is sure that no other device was first. */
+  founding?: SavedKeyring;
+  /** The public key that the server was last told. */
+  published?: string;
 }
 
 export interface Session {
@@ -57,6 +77,7 @@ export interface MessageRecord {
   conversationId: string;
   number: string;
   text: string;
+  files?: FileReference[];
   timestamp: number;
   type: 'sent' | 'received';
   status?: LocalStatus;
@@ -89,7 +110,10 @@ export interface ConversationRecord {
   row?: ConversationRow;
   fault?: Fault;
   /** The newest message. */
-  last?: Pick<MessageRecord, 'id' | 'timestamp' | 'text' | 'type' | 'status' | 'alias' | 'fault'>;
+  last?: Pick<MessageRecord, 'id' | 'timestamp' | 'text' | 'type' | 'status' | 'alias' | 'fault'> & {
+    /** The type of its first file. */
+    file?: string;
+  };
   /** Unread received messages that the row's own count does not have. */
   unread: number;
   round: number;
@@ -128,10 +152,22 @@ export interface OutboxRecord {
   wish:
     | { kind: 'send'; number: string; text: string; timestamp: number; conversationId?: string; sealed?: Sealed }
     | { kind: 'read'; conversationId: string; upTo: number }
-    | { kind: 'delete'; messageId: string }
+    /** `files`: ids of its files, which go after it. */
+    | { kind: 'delete'; messageId: string; files?: string[] }
     | { kind: 'put'; key: string; value: unknown }
-    | RowWish;
+    | RowWish
+    | ChatWish;
 }
+
+/** What was done in a chat. What is sealed is sealed as it goes: with the newest key. */
+export type ChatWish = { kind: 'chat'; chatId: string } & (
+  | { op: 'post'; messageId: string; body: MessageBody }
+  /** `before`: what stands when it is refused. */
+  | { op: 'edit'; messageId: string; body: MessageBody; before: ChatMessageRecord }
+  | { op: 'delete'; messageId: string; before: ChatMessageRecord }
+  | { op: 'react'; messageId: string; emoji?: string; version: number; before?: ChatReactionRecord }
+  | { op: 'mark'; delivered: number; read: number }
+);
 
 /** What an app wrote: without `value` or `data` it is to be deleted. */
 export type RowWish =
@@ -155,6 +191,121 @@ export interface MoveRecord {
   to: string;
 }
 
+/** A row of a chat, or what ends a snapshot (no change), until somebody has opened it. */
+export interface InboxRecord {
+  /** The kind and the id of the row. */
+  id: string;
+  seq: number;
+  change?: ChatChange;
+  round: number;
+}
+
+export interface ChatRecord {
+  id: string;
+  /** Absent while only other rows of it have come. */
+  row?: ChatRow;
+  /** As it was opened; of an older one nothing is believed. */
+  name?: { text: string; epoch: number; version: number };
+  nameFault?: ChatFault;
+  /** The user id by which others know this person there. */
+  me: string;
+  last?: ChatMessageRecord;
+  unread: number;
+  mentioned: boolean;
+  /** The epoch whose key somebody has who is not in it any more. */
+  spent?: number;
+  round: number;
+}
+
+export interface ChatMemberRecord {
+  id: string;
+  chatId: string;
+  row: ChatMemberRow;
+  round: number;
+}
+
+export interface ChatKeyRecord {
+  id: string;
+  chatId: string;
+  epoch: number;
+  /** Who wrapped it, and, of a key that could be opened, with which public key. */
+  by: string;
+  sender?: string;
+  /** Base64url. */
+  key?: string;
+  /** The number in the chat from which on it counts. */
+  from: number;
+  /** The row, while it cannot be opened. */
+  row?: ChatKeyRow;
+}
+
+export interface ChatMessageRecord {
+  id: string;
+  chatId: string;
+  messageId: string;
+  /** The server's number; of those that wait, one behind all of those. */
+  place: number;
+  authorId: string;
+  timestamp: number;
+  editedAt?: number;
+  /** Absent when it could not be opened, or was deleted. */
+  body?: MessageBody;
+  epoch?: number;
+  deleted?: true;
+  fault?: ChatFault;
+  unverified?: true;
+  /** Only this device has it. */
+  state?: 'waiting' | 'failed';
+  problem?: string;
+  /** The row and, to find it by, the id of the chat: while it cannot be opened or verified. */
+  row?: ChatMessageRow;
+  closed?: string;
+  round: number;
+}
+
+export interface ChatReactionRecord {
+  id: string;
+  chatId: string;
+  /** The id of the message's record. */
+  message: string;
+  userId: string;
+  /** Absent when it was taken back, or could not be opened. */
+  emoji?: string;
+  epoch: number;
+  version: number;
+  /** As in a message. */
+  row?: ChatReactionRow;
+  closed?: string;
+  round: number;
+}
+
+export interface ChatMarkRecord {
+  id: string;
+  chatId: string;
+  userId: string;
+  delivered: number;
+  read: number;
+  round: number;
+}
+
+/** What is known of somebody, and which keys are believed to be theirs. */
+export interface PersonRecord {
+  id: string;
+  name: string;
+  /** Those that were trusted here, the oldest first. */
+  keys: string[];
+  keyChanged?: 'signed' | 'unsigned';
+  /** The key that the server says is theirs, while it is not trusted. */
+  offered?: string;
+  /** The key for which the safety words were compared. */
+  verified?: string;
+}
+
+export interface BlockRecord {
+  id: string;
+  round: number;
+}
+
 export interface Tables {
   conversations: ConversationRecord;
   devices: DeviceRecord;
@@ -164,6 +315,25 @@ export interface Tables {
   drafts: DraftRecord;
   moves: MoveRecord;
   messages: MessageRecord;
+  inbox: InboxRecord;
+  chats: ChatRecord;
+  chatMembers: ChatMemberRecord;
+  chatKeys: ChatKeyRecord;
+  chatMessages: ChatMessageRecord;
+  chatReactions: ChatReactionRecord;
+  chatMarks: ChatMarkRecord;
+  people: PersonRecord;
+  blocks: BlockRecord;
+}
+
+/** By which fields records are looked up, besides their ids. */
+export interface Fields {
+  records: 'table';
+  chatMembers: 'chatId';
+  chatKeys: 'chatId';
+  chatMessages: 'closed';
+  chatReactions: 'message' | 'closed';
+  chatMarks: 'chatId';
 }
 
 export const TABLES = [
@@ -175,6 +345,15 @@ export const TABLES = [
   'drafts',
   'moves',
   'messages',
+  'inbox',
+  'chats',
+  'chatMembers',
+  'chatKeys',
+  'chatMessages',
+  'chatReactions',
+  'chatMarks',
+  'people',
+  'blocks',
 ] as const;
 
 /** A place in a thread. Messages are in the order of their time, and of their ids where that is the same. */
@@ -193,18 +372,32 @@ export interface Range {
   limit: number;
 }
 
+/** Messages of a chat, as in `Range`. */
+export interface ChatRange {
+  chatId: string;
+  before?: ChatPlace;
+  after?: ChatPlace;
+  limit: number;
+}
+
+/** Messages of a chat are in the order of their places, and of their ids where those are the same. */
+export type ChatPlace = Pick<ChatMessageRecord, 'place' | 'id'>;
+
 export interface Reading {
   value<K extends keyof Values>(name: K): Promise<Values[K]>;
   get<T extends keyof Tables>(table: T, id: string): Promise<Tables[T] | undefined>;
   /** Each in the place of its id. */
   getMany<T extends keyof Tables>(table: T, ids: string[]): Promise<(Tables[T] | undefined)[]>;
-  all<T extends Exclude<keyof Tables, 'messages'>>(table: T): Promise<Tables[T][]>;
+  all<T extends Exclude<keyof Tables, 'messages' | 'chatMessages'>>(table: T): Promise<Tables[T][]>;
   /** Oldest first. */
   range(range: Range): Promise<MessageRecord[]>;
   /** Those with this fault, by id. */
   faulty(fault: Fault, afterId: string, limit: number): Promise<MessageRecord[]>;
-  /** The records of one of the app's tables. */
-  inTable(table: string): Promise<RecordRecord[]>;
+  where<T extends keyof Fields>(table: T, field: Fields[T], value: string): Promise<Tables[T][]>;
+  /** Oldest first. */
+  thread(range: ChatRange): Promise<ChatMessageRecord[]>;
+  /** What came first. */
+  inbox(limit: number): Promise<InboxRecord[]>;
 }
 
 export interface Writing extends Reading {
@@ -250,4 +443,20 @@ export interface News {
   records?: string[];
   /** There is something to send. */
   outbox?: true;
+  /** Rows of chats came. */
+  inbox?: true;
+  /** What of chats changed. */
+  chats?: ChatsNews;
+}
+
+export interface ChatsNews {
+  list?: true;
+  chats?: string[];
+  invitations?: true;
+  people?: true;
+}
+
+/** The order of messages in a thread. */
+export function isBefore(a: Place, b: Place): boolean {
+  return a.timestamp < b.timestamp || (a.timestamp === b.timestamp && a.id < b.id);
 }

@@ -105,8 +105,8 @@ export class Telling {
 
   private async messageRow(message: ToldMessage): Promise<PhoneMessage> {
     const { reader } = await this.account;
-    const { id, conversationId, number, text, timestamp, type, status, read = type === 'sent' } = message;
-    const content: SealedMessage = { number, text, type, timestamp, conversationId };
+    const { id, conversationId, number, text, files, timestamp, type, status, read = type === 'sent' } = message;
+    const content: SealedMessage = { number, text, type, timestamp, conversationId, ...(files?.length && { files }) };
     const body = await this.seal('message', id, content);
     const row = { id, conversationId, phoneNumber: await reader.alias(number), body, timestamp, type, read };
     return status === undefined ? row : { ...row, status };

@@ -1,4 +1,6 @@
 import type { LocalStatus } from '@pairline/protocol';
+import type { FileReference, FilesClient } from './files/types.js';
+import type { Chats } from './chats/types.js';
 
 // What applications see. Times are ms since 1970; numbers are E.164 where they are phone numbers at all.
 
@@ -28,6 +30,11 @@ export interface State {
   reason?: string;
   /** Whether what this account says is end-to-end encrypted. */
   encrypted: boolean;
+  /**
+   * Where the account's keys are. `none`: there are none yet; `chats()` makes them. `elsewhere`: on other devices alone: show the code of
+   * `pair()` for one of them to `approve`; where all of those are lost, `startOver()`.
+   */
+  keys: 'none' | 'here' | 'elsewhere';
 }
 
 export interface Conversation {
@@ -37,6 +44,8 @@ export interface Conversation {
   name?: string;
   lastText: string;
   lastTime: number;
+  /** The type of the first file that came with the last message, as in `Content-Type`. */
+  lastFile?: string;
   lastType?: 'sent' | 'received';
   lastStatus?: LocalStatus;
   /** Why the last message cannot be shown; `lastText` is empty then. */
@@ -61,8 +70,10 @@ export interface Message {
   id: string;
   conversationId: string;
   number: string;
-  /** Empty when `fault` is there. */
+  /** Empty when `fault` is there, and where there are only files. */
   text: string;
+  /** Pictures and other files that came with it (MMS). */
+  files?: FileReference[];
   timestamp: number;
   type: 'sent' | 'received';
   /** `waiting`: written here, and not yet with the server. */
@@ -162,14 +173,17 @@ export interface WebClient {
   /** Makes an account and signs in to it. Rejects with the server's codes (docs/accounts.md): `email_taken`, `name_taken`, … */
   register(credentials: Credentials & { inviteToken?: string }): Promise<void>;
   /**
-   * Rejects with `wrong_credentials` and the server's other codes; with `no_keys` where the account's keys are on this
-   * device already: pair it again, so that it goes on with them. A new device reads nothing that is end-to-end encrypted.
+   * Rejects with `wrong_credentials` and the server's other codes. A new device reads nothing that is end-to-end encrypted
+   * before it is paired; one that has the account's keys still goes on with them. But where the account has a phone, it rejects
+   * with `no_keys` then: pair it again.
    */
   signIn(credentials: Credentials): Promise<void>;
   /** Sends a code of six digits to an email. Rejects with `mail_unavailable` where the server sends none. */
   requestCode(email: string): Promise<void>;
   /** Signs in by that code; an email without an account gets one. Rejects with `wrong_code`, and as `signIn`. */
   signInByCode(by: SignInAs & { email: string; code: string }): Promise<void>;
+  /** Gives an account that a phone made a name and a password: others find it by that, and it can be signed in to. Rejects with `name_taken`. */
+  addLogin(login: { name: string; password: string }): Promise<void>;
   /** Lets another browser in: `code` is what its QR code says, or the link beside it. */
   approve(code: string): Promise<void>;
 
@@ -191,6 +205,7 @@ export interface WebClient {
   send(to: { conversationId: string } | { number: string }, text: string): Promise<Message>;
   /** Sends a failed message again, as a new one. */
   retry(messageId: string): Promise<Message>;
+  /** With the files that came with it. */
   deleteMessage(messageId: string): Promise<void>;
   markRead(conversationId: string): Promise<void>;
   setFlags(conversationId: string, flags: { pinned?: boolean; archived?: boolean }): Promise<void>;
@@ -218,6 +233,20 @@ export interface WebClient {
   putRecord(table: string, data: unknown, id?: string): Promise<string>;
   deleteRecord(id: string): Promise<void>;
 
+  /** Files, end-to-end encrypted whether the account is or not. Loads its part of the library when it is first called. */
+  files(this: void): Promise<FilesClient>;
+
+  /**
+   * Private conversations and groups: a part of the library that is loaded when it is asked for, and kept. In an account whose first
+   * device this is, it makes the keys.
+   */
+  chats(): Promise<Chats>;
+  /**
+   * New keys for an account whose other devices are all lost: they are removed, and what was encrypted for them stays unreadable.
+   * Others are warned that one's key is another. Rejects with `not_paired`, and `bad_request` where the keys are here.
+   */
+  startOver(): Promise<void>;
+
   devices(): Promise<Device[]>;
   renameDevice(id: string, name: string): Promise<void>;
   /** Its tokens end at once, and what is written from now on is sealed with a key it does not have. */
@@ -229,7 +258,7 @@ export interface WebClient {
   /** Removes every browser of the account, this one too. */
   signOutEverywhere(): Promise<void>;
 
-  /** Tries at once instead of at `retryAt`. */
+  /** Tries at once instead of at `retryAt`; files that wait for a connection, too. */
   reconnect(): void;
   close(): Promise<void>;
 }
@@ -270,6 +299,8 @@ export interface ToldMessage {
   conversationId: string;
   number: string;
   text: string;
+  /** Pictures and other files that came with it, uploaded by `files()` before. */
+  files?: FileReference[];
   timestamp: number;
   type: 'sent' | 'received';
   status?: 'sending' | 'sent' | 'delivered' | 'failed';
@@ -293,7 +324,10 @@ export interface PhoneClient {
   putMessages(messages: ToldMessage[]): Promise<void>;
   putContacts(contacts: Contact[]): Promise<void>;
   status(messageId: string, status: 'sending' | 'sent' | 'delivered' | 'failed'): Promise<void>;
+  /** Its files are told apart from it: remove them by `files()`. */
   deleteMessage(messageId: string): Promise<void>;
+  /** As `WebClient.files`. Waits until the server knows this phone. */
+  files(this: void): Promise<FilesClient>;
 
   devices(): Promise<Device[]>;
   removeDevice(id: string): Promise<void>;
@@ -304,7 +338,10 @@ export interface PhoneClient {
   close(): Promise<void>;
 }
 
-/** `code` is one of the server's, or `offline`, `timeout`, `bad_code`, `wrong_server`, `not_paired`, `no_keys`. */
+/**
+ * `code` is one of the server's, or `offline`, `timeout`, `bad_code`, `wrong_server`, `not_paired`, `no_keys`, `file_changed`,
+ * `damaged_file`.
+ */
 export class ClientError extends Error {
   constructor(
     readonly code: string,

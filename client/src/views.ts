@@ -88,13 +88,15 @@ export async function listContacts(store: Store): Promise<Contact[]> {
   return pieces.flatMap(({ value }) => (value as ContactsValue | undefined)?.contacts ?? []);
 }
 
-/** How many messages wait, and whether the account has no phone any more: known once all that there is has come. */
-export function readStanding(store: Store): Promise<{ waiting: number; phoneGone: boolean }> {
+/** How many messages wait, whether something is sealed with keys that are not here, and whether the account has no phone any more: known once all that there is has come. */
+export function readStanding(store: Store): Promise<{ waiting: number; sealed: boolean; phoneGone: boolean }> {
   return store.read(async (tx) => {
     const sync = await tx.value('sync');
     const isWhole = sync !== undefined && sync.snapshot === undefined;
     const phones = isWhole ? (await tx.all('devices')).filter(({ kind }) => kind === 'phone') : [];
-    return { waiting: sync?.waiting ?? 0, phoneGone: isWhole && phones.length === 0 };
+    // Keys that are being made here, or were made and are about to be used, are not others'.
+    const isElsewhere = sync?.sealed === true && !((await tx.value('founding')) ?? (await tx.value('keyring')));
+    return { waiting: sync?.waiting ?? 0, sealed: isElsewhere, phoneGone: isWhole && phones.length === 0 };
   });
 }
 
@@ -114,6 +116,7 @@ export function toMessage(message: MessageRecord, conversation: ConversationReco
     conversationId,
     number: message.number,
     text: fault === undefined ? message.text : '',
+    ...(fault === undefined && message.files && { files: message.files }),
     timestamp,
     type,
     read: message.read || timestamp <= (conversation?.row?.readUpTo ?? 0),
@@ -136,6 +139,7 @@ function toConversation(record: ConversationRecord, flags: unknown, draft = ''):
     ...(name === undefined ? {} : { name }),
     lastText: newest === undefined ? (told ?? '') : isMisplaced(newest, record) ? '' : newest.text,
     lastTime: Math.max(row?.lastMessageTime ?? 0, last?.timestamp ?? 0),
+    ...(newest?.file !== undefined && !isMisplaced(newest, record) && { lastFile: newest.file }),
     ...(newest === undefined ? {} : { lastType: newest.type }),
     ...(newest?.status === undefined ? {} : { lastStatus: newest.status }),
     ...(newest?.fault === undefined ? {} : { lastFault: newest.fault }),

@@ -26,6 +26,8 @@ export class Account {
   readonly members: Members | undefined;
   private readonly sync: Sync;
   private readonly pages = new Turns();
+  /** The number of the last change that was there before there was a connection: what follows comes while it is looked at. */
+  liveSince = Infinity;
   private stream: Stream = { cursor: 0, broken: true };
   private over = false;
 
@@ -72,6 +74,7 @@ export class Account {
     await this.sync.reopen();
     const cursor = await this.sync.catchUp((path) => call(this.url, path, { token, signal }));
     this.stream = { cursor, broken: false };
+    this.liveSince = cursor;
     return { token, after: cursor };
   }
 

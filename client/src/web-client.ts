@@ -1,7 +1,11 @@
 import type { AppRows, SignIn } from './apps.js';
 import type { Touched } from './books.js';
+import type { Host } from './chats/host.js';
+import type { Rooms } from './chats/rooms.js';
+import type { Chats } from './chats/types.js';
 import { asClientError, Connection, type Phase } from './connection.js';
 import { Emitter } from './emitter.js';
+import type { Files } from './files/files.js';
 import { call } from './http.js';
 import { readCode, serverPart } from './keys/index.js';
 import { claimError, deleteDevice, listDevices } from './members.js';
@@ -28,9 +32,10 @@ export async function openWebClient({ url, store }: { url: string; store: Store 
   return client;
 }
 
-const SIGNED_OUT: State = { phase: 'signed-out', phone: { here: false }, waiting: 0, encrypted: false };
+const SIGNED_OUT: State = { phase: 'signed-out', phone: { here: false }, waiting: 0, encrypted: false, keys: 'none' };
 
 const loadApps = () => loadPart(() => import('./apps.js'));
+const loadChats = () => loadPart(() => import('./chats/index.js'));
 
 class Web implements WebClient {
   state: State = { ...SIGNED_OUT, phase: 'connecting' };
@@ -40,6 +45,8 @@ class Web implements WebClient {
   private readonly outbox: Outbox;
   private readonly wishes: Wishes;
   private apps: AppRows | undefined;
+  private rooms: Rooms | undefined;
+  private fileTransfers: Files | undefined;
   private readonly leave: (() => void)[];
   private pairing: WebPairing | undefined;
   private closed = false;
@@ -54,6 +61,8 @@ class Web implements WebClient {
       phase: (phase) => this.enter(phase),
       listeners: {
         changes: (page) => this.session.account?.take(page),
+        userTyping: (typing) => this.rooms?.began(typing),
+        userStoppedTyping: (typing) => this.rooms?.stopped(typing),
         'mobile:connected': ({ lastSeen }) => this.show({ phone: { ...this.state.phone, here: true, lastSeen } }),
         'mobile:disconnected': ({ lastSeen }) => this.show({ phone: { ...this.state.phone, here: false, lastSeen } }),
       },
@@ -64,6 +73,8 @@ class Web implements WebClient {
       () => this.session.account?.reader,
       (thread) => this.touched({ threads: new Map([[thread, Infinity]]), list: true, devices: false }),
       async (record, wish) => (await this.rows()).tell(record, wish),
+      async (record, wish) => (await this.openRooms()).tell(record, wish),
+      async (id) => (await this.files()).remove(id),
     );
     this.session = new WebSession(url, store, {
       open: (session, keyring) =>
@@ -86,6 +97,7 @@ class Web implements WebClient {
       },
       leave: async () => {
         await this.connection.stop();
+        this.rooms?.wake();
         await this.outbox.over();
       },
     });
@@ -107,11 +119,14 @@ class Web implements WebClient {
 
   reconnect(): void {
     if (this.session.account !== undefined) this.connection.retry();
+    this.fileTransfers?.hurry();
   }
 
   async close(): Promise<void> {
     this.closed = true;
     for (const leave of this.leave) leave();
+    this.fileTransfers?.close();
+    this.rooms?.close();
     const closed = this.session.close();
     await this.pairing?.end();
     await closed;
@@ -130,6 +145,10 @@ class Web implements WebClient {
   signIn = async (as: Credentials) => (await this.door()).signIn(as);
   requestCode = async (email: string) => (await this.door()).requestCode(email);
   signInByCode = async (by: SignInAs & { email: string; code: string }) => (await this.door()).signInByCode(by);
+  addLogin = async (login: { name: string; password: string }) => {
+    await (await this.door()).addLogin(this.session.signedIn().session.token, login);
+    this.rooms?.named();
+  };
 
   signOut(): Promise<void> {
     return this.session.signOut();
@@ -151,7 +170,9 @@ class Web implements WebClient {
     if (phase.phase !== 'live') return;
     this.showKeys();
     this.outbox.kick();
+    this.fileTransfers?.hurry();
     this.session.account?.handLateKeys();
+    this.rooms?.kick();
   }
 
   private learned(): void {
@@ -162,14 +183,14 @@ class Web implements WebClient {
   }
 
   private async showStanding(): Promise<void> {
-    const { waiting, phoneGone } = await views.readStanding(this.store);
+    const { waiting, sealed, phoneGone } = await views.readStanding(this.store);
     const { here, lastSeen } = this.state.phone;
     const phone = {
       here,
       ...(lastSeen === undefined ? {} : { lastSeen }),
       ...(phoneGone ? { gone: true as const } : {}),
     };
-    this.show({ waiting, phone });
+    this.show({ waiting, phone, keys: this.state.encrypted ? 'here' : sealed ? 'elsewhere' : 'none' });
   }
 
   private showKeys(): void {
@@ -198,7 +219,7 @@ class Web implements WebClient {
 
   // What changed
 
-  private touched({ threads, list, devices, values, records, outbox }: Touched): void {
+  private touched({ threads, list, devices, values, records, outbox, inbox }: Touched): void {
     const conversations = [...threads];
     if (list || conversations.length > 0) this.store.announce({ conversations });
     this.tell(conversations, list);
@@ -207,14 +228,24 @@ class Web implements WebClient {
     if (values || records) this.store.announce(rows);
     this.tellRows(rows);
     if (outbox) this.outbox.kick();
+    if (list) this.rooms?.listChanged();
+    // One's own keys come as a state.
+    if (inbox || list) this.openInbox(inbox);
   }
 
   /** What another tab did. */
-  private hear({ session, conversations, outbox, ...rows }: News): void {
+  private hear({ session, conversations, outbox, chats, ...rows }: News): void {
     if (session) this.background(this.session.load());
     if (conversations) this.tell(conversations, true);
     this.tellRows(rows);
     if (outbox) this.outbox.kick();
+    if (chats) this.rooms?.hear(chats);
+  }
+
+  /** Rows of chats are opened by a part that a page which only shows texts does not load. */
+  private openInbox(isFull = false): void {
+    if (this.rooms !== undefined) this.rooms.kick();
+    else if (isFull) this.background(this.chats().then(() => undefined));
   }
 
   private tell(conversations: [id: string, since: number][], list: boolean): void {
@@ -327,6 +358,42 @@ class Web implements WebClient {
     );
     return this.apps;
   }
+
+  chats = async (): Promise<Chats> => {
+    const rooms = await this.openRooms();
+    rooms.kick();
+    return rooms;
+  };
+
+  startOver = async () => {
+    const { startOver } = await loadChats();
+    return startOver(this.host);
+  };
+
+  private async openRooms(): Promise<Rooms> {
+    const { Rooms } = await loadChats();
+    return (this.rooms ??= new Rooms(this.host));
+  }
+
+  private get host(): Host {
+    return {
+      url: this.url,
+      store: this.store,
+      account: () => this.session.account,
+      isLive: () => this.connection.isLive,
+      change: (work) => this.wishes.change(work),
+      request: (event, payload) => this.connection.request(event, payload),
+      reload: () => this.session.reload(),
+      background: (work) => this.background(work),
+      setFlags: (id, flags) => this.wishes.setFlags(id, flags),
+      saveDraft: (id, text) => this.wishes.saveDraft(id, text),
+    };
+  }
+
+  files = async () => {
+    const { Files } = await loadPart(() => import('./files/files.js'));
+    return (this.fileTransfers ??= new Files(this.url, () => this.session.signedIn().session.token));
+  };
 
   private async door(): Promise<SignIn> {
     const { SignIn } = await loadApps();

@@ -41,7 +41,7 @@ export class WebSession {
   load(reason?: string): Promise<void> {
     return this.loads.take(async () => {
       const saved = await this.saved();
-      if (this.closed || (saved.session !== undefined && saved.session.token === this.account?.session.token)) return;
+      if (this.closed || (saved.session !== undefined && this.isOpen(saved))) return;
       await this.leave();
       try {
         this.account = saved.session && this.events.open(saved.session, saved.keyring);
@@ -55,6 +55,12 @@ export class WebSession {
     });
   }
 
+  /** Looks again, here and in the other tabs: there are other keys. */
+  reload(): Promise<void> {
+    this.store.announce({ session: true });
+    return this.load();
+  }
+
   /** Begins a session with the answer to a code that was shown. Rejects with `no_keys` when its keys do not open. */
   async signIn(paired: Paired, { code, device }: Shown, remember: boolean): Promise<void> {
     const { sessionToken: token, accountId, sessionId: deviceId, deviceId: phoneId, keys } = paired;
@@ -63,13 +69,14 @@ export class WebSession {
       if (keys !== undefined) {
         if (code === undefined || device === undefined) throw new ClientError('no_keys', 'This page cannot encrypt');
         keyring = await Keyring.accept(keys, code, device, { accountId, deviceId });
-      } else if ((await this.saved()).keyring?.accountId === accountId)
-        throw new ClientError('no_keys', 'This account is end-to-end encrypted, and the answer came without its keys');
+      } else keyring = await this.rejoin(accountId, deviceId);
     } catch (error) {
       // A session without the keys is of no use to anybody.
       await deleteDevice(this.url, token, deviceId).catch(() => undefined);
       throw error;
     }
+    // One that had signed in, and had no keys, is let in under another id.
+    const before = this.account?.members === undefined ? this.account?.session : undefined;
     await this.leave();
     await this.store.remember(remember);
     await this.store.write(async (tx) => {
@@ -85,6 +92,23 @@ export class WebSession {
     });
     this.store.announce({ session: true });
     await this.load();
+    if (keys !== undefined && before?.accountId === accountId && before.deviceId !== deviceId)
+      await deleteDevice(this.url, before.token, before.deviceId).catch(() => undefined);
+  }
+
+  /**
+   * The keys that are here, for who has signed in again. Where a phone is, it lets this device in anew: what it would not answer,
+   * keys do not go on with.
+   */
+  private async rejoin(accountId: string, deviceId: string): Promise<Keyring | undefined> {
+    const { keyring, devices } = await this.store.read(async (tx) => ({
+      keyring: await tx.value('keyring'),
+      devices: await tx.all('devices'),
+    }));
+    if (keyring?.accountId !== accountId) return undefined;
+    if (devices.some(({ kind }) => kind === 'phone'))
+      throw new ClientError('no_keys', 'This account is end-to-end encrypted, and the answer came without its keys');
+    return Keyring.rejoin(keyring, deviceId);
   }
 
   async signOut(): Promise<void> {
@@ -119,6 +143,12 @@ export class WebSession {
     });
     this.store.announce({ session: true });
     await this.load(reason);
+  }
+
+  private isOpen({ session, keyring }: Saved): boolean {
+    const { account } = this;
+    const key = account?.members?.keyring.member().key;
+    return account?.session.token === session?.token && key === keyring?.device.publicKey;
   }
 
   private async leave(): Promise<void> {

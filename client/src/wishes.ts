@@ -50,7 +50,7 @@ export class Wishes {
     });
   }
 
-  setFlags(conversationId: string, flags: { pinned?: boolean; archived?: boolean }): Promise<void> {
+  setFlags(conversationId: string, flags: Omit<FlagsValue, 'version'>): Promise<void> {
     const { keyring } = this.reader();
     return this.change(async (books, tx) => {
       const id = (await views.find(tx, conversationId))?.id ?? conversationId;
@@ -78,7 +78,8 @@ export class Wishes {
 
   private async sendAgain(messageId: string): Promise<Message> {
     const message = failed(await views.readMessage(this.store, messageId));
-    const { conversationId, number, text } = message;
+    const { conversationId, number, text, files } = message;
+    if (files !== undefined) throw new ClientError('bad_request', 'Files are not sent from here');
     const known = (await views.readConversation(this.store, conversationId))?.number === number;
     return this.enterSending(known ? { conversationId } : { number }, text, async (books, tx) => {
       // Somebody may have asked for the same in the meantime.
@@ -151,9 +152,10 @@ function failed<Failed extends { status?: Message['status'] }>(message: Failed |
 }
 
 async function remove(books: Books, tx: Writing, messageId: string): Promise<void> {
+  const files = (await tx.get('messages', messageId))?.files?.map(({ id }) => id);
   await books.removeMessages([messageId]);
   await tx.delete('outbox', [messageId]);
-  await tx.put('outbox', [wished(deletionOf(messageId), { kind: 'delete', messageId })]);
+  await tx.put('outbox', [wished(deletionOf(messageId), { kind: 'delete', messageId, ...(files && { files }) })]);
 }
 
 function wished(id: string, wish: OutboxRecord['wish']): OutboxRecord {

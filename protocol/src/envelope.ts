@@ -1,3 +1,4 @@
+import type { FileReference } from './file.js';
 import type { MessageStatus } from './rows.js';
 
 // How native clients seal what the server must not read. docs/protocol.md tells it in words; vectors/ shows it in values.
@@ -26,6 +27,8 @@ export interface SealedMessage {
   text: string;
   type: 'sent' | 'received';
   timestamp: number;
+  /** What came with it (MMS), in its order. The text may be empty then. Who knows of no files shows the text. */
+  files?: FileReference[];
   /** Absent in the first message to a number that has no conversation yet. */
   conversationId?: string;
   /**
@@ -51,10 +54,14 @@ export const STATE = {
   lateKey: (epoch: number, deviceId: string) => `e2e/late/${epoch}/${deviceId}`,
   /** A device that joined, sealed under the current epoch: `MemberValue`. */
   member: (deviceId: string) => `e2e/member/${deviceId}`,
-  /** What people set for a conversation: `FlagsValue`. */
+  /** What people set for a conversation, or a chat: `FlagsValue`. */
   flags: (conversationId: string) => `e2e/flags/${conversationId}`,
   /** The phone's address book, in pieces: `ContactsValue`. */
   contacts: (piece: number) => `e2e/contacts/${piece}`,
+  /** Of an account without a phone, the device that made its keys: `FirstValue` (chat.ts), written once. No envelope. */
+  first: 'e2e/first',
+  /** What the person speaks to others with: `IdentityValue` (chat.ts). */
+  identity: 'e2e/identity',
 } as const;
 
 /** A state of an app's, under a name that is none of these. A reader never goes back to a lower `version`. */
@@ -81,6 +88,8 @@ export interface MemberValue {
 export interface FlagsValue {
   pinned?: boolean;
   archived?: boolean;
+  /** Of a chat. */
+  muted?: boolean;
   version: number;
 }
 

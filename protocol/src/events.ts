@@ -50,6 +50,7 @@ export interface BrowserToServer {
   'web:mark-read': Event<{ conversationId: string }>;
   'web:delete-message': Event<{ messageId: string }>;
   'web:request-sync': Event<object>;
+  userTyping: Event<{ conversationId: string }>;
 }
 
 /** Phones and browsers alike. */
@@ -57,6 +58,13 @@ export interface DeviceToServer {
   /** With `ifAbsent`, a value that is there already stands and the answer is `state_exists`. */
   'state:put': Event<{ key: string; value: unknown; ifAbsent?: boolean }, { seq: number }>;
   'state:delete': Event<{ key: string }, { seq: number }>;
+}
+
+/** Who types in a chat, with their name. */
+export interface Typing {
+  conversationId: string;
+  user_id: string;
+  pseudo: string;
 }
 
 export interface ServerToClient {
@@ -69,4 +77,6 @@ export interface ServerToClient {
   'mark:read': (read: { conversationId: string }, ack: (answer: { ok: boolean }) => void) => void;
   'delete:message': (gone: { messageId: string }) => void;
   'request:sync': (nothing: object) => void;
+  userTyping: (typing: Typing) => void;
+  userStoppedTyping: (typing: Typing) => void;
 }

@@ -2,7 +2,12 @@
 // "sealed" holds an envelope (envelope.ts) when it comes from a native client, and plain text otherwise.
 
 /** A change of one row of the account. `row` is there unless the row is gone. */
-export type Change = ChangeOf<'conversation', ConversationRow> | ChangeOf<'message', MessageRow> | ChangeOf<'device', DeviceRow> | ChangeOf<'state', StateRow> | ChangeOf<'record', RecordRow>; // prettier-ignore
+export type Change = RowChange | ChatChange;
+
+export type RowChange = ChangeOf<'conversation', ConversationRow> | ChangeOf<'message', MessageRow> | ChangeOf<'device', DeviceRow> | ChangeOf<'state', StateRow> | ChangeOf<'record', RecordRow>; // prettier-ignore
+
+/** A change in a conversation between accounts: its id is that of the chat, or that, a colon, and the row's. */
+export type ChatChange = ChangeOf<'chat', ChatRow> | ChangeOf<'chat.member', ChatMemberRow> | ChangeOf<'chat.key', ChatKeyRow> | ChangeOf<'chat.message', ChatMessageRow> | ChangeOf<'chat.reaction', ChatReactionRow> | ChangeOf<'chat.mark', ChatMarkRow> | ChangeOf<'block', BlockRow>; // prettier-ignore
 
 interface ChangeOf<Kind extends string, Row> {
   /** The account's number of the change: unique, and in the order in which changes happened. */
@@ -93,6 +98,87 @@ export interface RecordRow {
   clientDate: number | string;
   /** The device that wrote it. */
   origin: string;
+}
+
+/** What the rows of a chat have in common. */
+interface RowOfChat {
+  chatId: string;
+  /** Within the chat. */
+  id: string;
+  /** Of the chat's own count: all its members have the same. Rows keep that with which they came first. */
+  number: number;
+}
+
+/** Gone when the chat has ended: all that was in it is gone too. */
+export interface ChatRow extends RowOfChat {
+  /** False: two people, and nobody else ever. */
+  group: boolean;
+  /** Sealed (chat.ts). */
+  name?: string;
+  /** Of the newest key. */
+  epoch: number;
+  createdAt: number;
+  createdBy: string;
+}
+
+/** A person in a chat; `id` is the user id. */
+export interface ChatMemberRow extends RowOfChat {
+  userId: string;
+  name: string;
+  /** Of native clients: see chat.ts. */
+  publicKey: string;
+  fingerprint: string;
+  /** By the key before, for this one. */
+  keySignature?: string;
+  previousKey?: string;
+  role: 'owner' | 'admin' | 'member';
+  state: 'invited' | 'accepted' | 'declined' | 'left' | 'removed';
+  invitedBy?: string;
+  invitationId?: string;
+  history?: boolean;
+}
+
+/** The key of an epoch for this person alone; `id` is the epoch, a colon, and the user id. */
+export interface ChatKeyRow extends RowOfChat {
+  epoch: number;
+  userId: string;
+  /** Wrapped (chat.ts). */
+  key: string;
+  /** The user id of who wrapped it. */
+  by: string;
+}
+
+export interface ChatMessageRow extends RowOfChat {
+  userId: string;
+  /** Sealed (chat.ts). */
+  content: string;
+  /** Absent in what clients wrote that know of none. */
+  epoch?: number;
+  /** Ids of uploads. */
+  files?: string[];
+  timestamp: number;
+  editedAt?: number;
+}
+
+/** `id` is that of the message, a colon, and the user id; `number` is the message's. */
+export interface ChatReactionRow extends RowOfChat {
+  messageId: string;
+  userId: string;
+  content: string;
+  epoch?: number;
+  timestamp: number;
+}
+
+/** Up to which numbers a person's devices have messages, and the person has seen them; `id` is the user id. */
+export interface ChatMarkRow extends RowOfChat {
+  userId: string;
+  delivered: number;
+  read: number;
+}
+
+/** Somebody whom this person blocks; the id is their user id. */
+export interface BlockRow {
+  id: string;
 }
 
 /** A device as `GET /api/devices` lists it. */

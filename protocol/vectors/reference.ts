@@ -1,21 +1,22 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, createPrivateKey, createPublicKey, diffieHellman, hkdfSync } from 'node:crypto'; // prettier-ignore
 import { wordlist } from '@scure/bip39/wordlists/english.js';
 
-// The formats of envelope.ts and pairing.ts a second time, from their description alone and with nothing but node:crypto:
+// The formats of envelope.ts, pairing.ts and file.ts a second time, from their description alone and with nothing but node:crypto:
 // to make the vectors, to check the client against, and to port from.
 
 type Bytes = Uint8Array;
 
-const utf8 = (text: string): Buffer => Buffer.from(text, 'utf8');
+export const utf8 = (text: string): Buffer => Buffer.from(text, 'utf8');
 const hmac = (key: Bytes, ...parts: Bytes[]): Buffer => createHmac('sha256', key).update(Buffer.concat(parts)).digest();
-const hkdf = (key: Bytes, info: string): Buffer => Buffer.from(hkdfSync('sha256', key, '', info, 32));
+export const hkdf = (key: Bytes, info: string, salt: Bytes = Buffer.alloc(0)): Buffer =>
+  Buffer.from(hkdfSync('sha256', key, salt, info, 32));
 
-function encrypt(key: Bytes, iv: Bytes, aad: Bytes, plaintext: Bytes): Buffer {
+export function encrypt(key: Bytes, iv: Bytes, aad: Bytes, plaintext: Bytes): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(aad);
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-function decrypt(key: Bytes, iv: Bytes, aad: Bytes, sealed: Bytes): Buffer {
+export function decrypt(key: Bytes, iv: Bytes, aad: Bytes, sealed: Bytes): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, iv).setAAD(aad);
   decipher.setAuthTag(sealed.subarray(-16));
   return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
@@ -54,6 +55,47 @@ export function safetyWords(accountId: string, keys: [string, string]): string[]
     '',
   );
   return Array.from({ length: 6 }, (_, index) => wordlist[parseInt(bits.slice(11 * index, 11 * index + 11), 2)]!);
+}
+
+// Files.
+
+const CHUNK = 65_536;
+const SEALED_CHUNK = CHUNK + 16;
+
+export const fileHeader = (salt: Bytes): Buffer => Buffer.concat([Buffer.from([1]), salt]);
+export const fileContentKey = (fileKey: Bytes, salt: Bytes): Buffer => hkdf(fileKey, 'pairline/1 file', salt);
+
+export function fileNonce(chunk: number, last: boolean): Buffer {
+  const nonce = Buffer.alloc(12);
+  nonce.writeBigUInt64BE(BigInt(chunk), 3);
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
+
+export function sealFileChunk(fileKey: Bytes, salt: Bytes, chunk: number, last: boolean, plaintext: Bytes): Buffer {
+  return encrypt(fileContentKey(fileKey, salt), fileNonce(chunk, last), fileHeader(salt), plaintext);
+}
+
+export function sealFile(fileKey: Bytes, salt: Bytes, plaintext: Bytes): Buffer {
+  const parts = [fileHeader(salt)];
+  for (let at = 0; at === 0 || at < plaintext.length; at += CHUNK) {
+    const last = at + CHUNK >= plaintext.length;
+    parts.push(sealFileChunk(fileKey, salt, at / CHUNK, last, plaintext.subarray(at, at + CHUNK)));
+  }
+  return Buffer.concat(parts);
+}
+
+/** Throws for what is not, as a whole, what `sealFile` made with this key. */
+export function openFile(fileKey: Bytes, file: Bytes): Buffer {
+  const [header, chunks] = [file.subarray(0, 17), file.subarray(17)];
+  if (header[0] !== 1) throw new Error('Not a file of version 1');
+  const key = fileContentKey(fileKey, header.subarray(1));
+  const parts = [];
+  for (let at = 0; at === 0 || at < chunks.length; at += SEALED_CHUNK) {
+    const last = at + SEALED_CHUNK >= chunks.length;
+    parts.push(decrypt(key, fileNonce(at / SEALED_CHUNK, last), header, chunks.subarray(at, at + SEALED_CHUNK)));
+  }
+  return Buffer.concat(parts);
 }
 
 // HPKE, RFC 9180: DHKEM(X25519, HKDF-SHA256) 0x0020, HKDF-SHA256 0x0001, AES-256-GCM 0x0002; modes PSK and auth.
@@ -126,8 +168,8 @@ export function hpkeOpen(sealed: string, device: Bytes, use: Hpke, sender?: Byte
 
 // The vectors. Every "random" value is the SHA-256 of a name.
 
-const fixed = (name: string): Buffer => createHash('sha256').update(`pairline vectors|${name}`).digest();
-const text = (bytes: Bytes): string => Buffer.from(bytes).toString('base64url');
+export const fixed = (name: string): Buffer => createHash('sha256').update(`pairline vectors|${name}`).digest();
+export const text = (bytes: Bytes): string => Buffer.from(bytes).toString('base64url');
 
 const ACCOUNT = '0191d3c4-6f2e-7b1a-9c55-3f0a7d1e2b40';
 const EPOCHS = [fixed('epoch 1'), fixed('epoch 2'), fixed('epoch 3')];
@@ -284,7 +326,48 @@ function safety() {
   };
 }
 
+/** The bytes of a vector's file: byte i is i mod 251. */
+export const counted = (size: number): Buffer => Buffer.from(Uint8Array.from({ length: size }, (_, i) => i % 251));
+
+function files() {
+  const salt = fixed('salt').subarray(0, 16);
+  const fileKey = fixed('file');
+  const sizes: [string, number][] = [
+    ['an empty file: one chunk of nothing', 0],
+    ['one byte', 1],
+    ['a short file', 40],
+    ['a whole chunk, which is the last', CHUNK],
+    ['a byte more', CHUNK + 1],
+    ['two whole chunks and a half', 2.5 * CHUNK],
+  ];
+  return {
+    fileKey: text(fileKey),
+    salt: text(salt),
+    header: text(fileHeader(salt)),
+    contentKey: text(fileContentKey(fileKey, salt)),
+    nonces: [
+      { chunk: 0, last: false },
+      { chunk: 0, last: true },
+      { chunk: 258, last: false },
+      { chunk: 4_294_967_296, last: true },
+    ].map((it) => ({ ...it, nonce: fileNonce(it.chunk, it.last).toString('hex') })),
+    // Byte i of each file is i mod 251. Of the long ones there is the digest alone.
+    files: sizes.map(([name, size]) => {
+      const sealed = sealFile(fileKey, salt, counted(size));
+      const sha256 = createHash('sha256').update(sealed).digest('hex');
+      return { name, size, sealedSize: sealed.length, sha256, ...(size < 100 ? { sealed: text(sealed) } : {}) };
+    }),
+  };
+}
+
 /** The contents of the files beside this one, by name. */
 export function makeVectors() {
-  return { envelope: envelopes(), alias: aliases(), handover: handover(), epoch: epoch(), safety: safety() };
+  return {
+    envelope: envelopes(),
+    alias: aliases(),
+    handover: handover(),
+    epoch: epoch(),
+    safety: safety(),
+    file: files(),
+  };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { Watched } from './watched.js';
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- what comes over the wire is what a test is about to check */
 
@@ -11,22 +12,13 @@ export interface Ack {
   [field: string]: unknown;
 }
 
-/** A Socket.IO client that keeps all it was sent, so that a test can wait for an event without missing it. */
-export class Client {
+/** Keeps all that a client was sent, so that a test can wait for an event without missing it. */
+export class Received extends Watched {
   readonly received: { event: string; payload: any }[] = [];
-  private readonly watchers = new Set<() => void>();
-  readonly socket: Socket;
 
-  constructor(url: string, options: Partial<ManagerOptions & SocketOptions> = {}) {
-    this.socket = io(url, { transports: ['websocket'], reconnection: false, forceNew: true, ...options });
-    const note = (event: string, payload: unknown) => {
-      this.received.push({ event, payload });
-      for (const watcher of [...this.watchers]) watcher();
-    };
-    this.socket.onAny((event: string, payload: unknown) => note(event, payload));
-    this.socket.on('disconnect', (reason) => note('disconnect', reason));
-    this.socket.on('connect_error', (error) => note('connect_error', error));
-    this.socket.on('connect', () => note('connect', {}));
+  protected note(event: string, payload: unknown): void {
+    this.received.push({ event, payload });
+    this.changed();
   }
 
   /** All payloads of an event so far. */
@@ -42,28 +34,26 @@ export class Client {
     }, `${event} (${count})`);
   }
 
-  /** Resolves with what `look` answers once it answers anything; looked at after each event. */
-  until<T>(look: () => T | undefined | false, what = 'a condition'): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.watchers.delete(check);
-        const events = this.received.slice(-20).map((item) => item.event).join(', '); // prettier-ignore
-        reject(new Error(`Never came: ${what}. Last events: ${events}`));
-      }, 15_000);
-      const check = () => {
-        const found = look();
-        if (found === undefined || found === false) return;
-        clearTimeout(timer);
-        this.watchers.delete(check);
-        resolve(found);
-      };
-      this.watchers.add(check);
-      check();
-    });
+  protected story(): string {
+    return `Last events: ${this.received.slice(-20).map((item) => item.event).join(', ')}`; // prettier-ignore
   }
 
   forget(): void {
     this.received.length = 0;
+  }
+}
+
+/** A Socket.IO client. */
+export class Client extends Received {
+  readonly socket: Socket;
+
+  constructor(url: string, options: Partial<ManagerOptions & SocketOptions> = {}) {
+    super();
+    this.socket = io(url, { transports: ['websocket'], reconnection: false, forceNew: true, ...options });
+    this.socket.onAny((event: string, payload: unknown) => this.note(event, payload));
+    this.socket.on('disconnect', (reason) => this.note('disconnect', reason));
+    this.socket.on('connect_error', (error) => this.note('connect_error', error));
+    this.socket.on('connect', () => this.note('connect', {}));
   }
 
   /** Emits and resolves with the ack. */

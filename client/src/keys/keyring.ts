@@ -135,6 +135,16 @@ export class Keyring {
     return new Keyring(accountId, deviceId, device, epochs, members);
   }
 
+  /**
+   * The keyring of a device that signed in again, and that the server gives another id: with the keys that it has. Then put
+   * `member()` as after `accept`.
+   */
+  static async rejoin(saved: SavedKeyring, deviceId: string): Promise<Keyring> {
+    const old = Keyring.load(saved);
+    const others = old.members().filter((member) => member.deviceId !== old.deviceId);
+    return new Keyring(old.accountId, deviceId, await newDevice(), [...old.#epochs.values()], others);
+  }
+
   save(): SavedKeyring {
     return {
       accountId: this.accountId,

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Message, WebClient } from '@pairline/client';
@@ -6,7 +7,7 @@ import { DriverProblem, type Driver, type DriverEvents } from '../phone/src/driv
 import { SimulatedDriver } from '../phone/src/drivers/simulated.js';
 import { Ledger } from '../phone/src/ledger.js';
 import { parseScript } from '../phone/src/script.js';
-import { cleanUp, temporaryFolder } from './support/database.js';
+import { cleanUp, later, query, temporaryFolder } from './support/database.js';
 import { browserOf, runAgent, until, untilShown } from './support/phone-agent.js';
 import { StandingClock } from './support/phone-clock.js';
 import { TestServer } from './support/server.js';
@@ -304,3 +305,39 @@ const stub: Driver = {
   send: async () => ({ result: 'sent' }),
   trace: async () => ({ result: 'unknown' }),
 };
+
+test('a picture that comes in is in the browser with its text, once; one that is too large is left out and said', async () => {
+  const small = await TestServer.start({ limits: { fileBytes: 50_000 }, dataDir: temporaryFolder() });
+  later(() => small.stop());
+  const folder = temporaryFolder();
+  const picture = randomBytes(30_000);
+  writeFileSync(join(folder, 'cat.jpg'), picture);
+  writeFileSync(join(folder, 'film.mp4'), Buffer.alloc(60_000));
+  const files = ['cat.jpg', 'film.mp4'].map((name) => join(folder, name));
+  const clock = new StandingClock();
+  const script = { events: [{ after: 1_000, from: '+12025550101', text: 'Look', files }] };
+  const first = runAgent(small.url, folder, simulated(folder, script, clock), clock);
+  const web = await browserOf(small.url, first.agent);
+  clock.pass(1_000);
+  const [message] = await untilCount(web, 1);
+  expect(message).toMatchObject({ text: 'Look', files: [{ name: 'cat.jpg', type: 'image/jpeg', size: 30_000 }] });
+  const blob = await (await web.files()).blob(message!.files![0]!);
+  expect(Buffer.from(await blob.arrayBuffer()).equals(picture)).toBe(true);
+  expect(first.said).toContain('A text was told without one of its files: it is too large for the server.');
+  expect(first.said).toContain('← Mia: Look [cat.jpg] [film.mp4]');
+  expect(first.logged.join()).not.toMatch(/cat|film/);
+  await first.stop();
+
+  // As after a crash that came between the server's answer and the note of it.
+  for (const name of ['told', 'uploads']) {
+    const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
+    writeFileSync(join(folder, name), `${lines.slice(0, -1).join('\n')}\n`);
+  }
+  const next = { events: [{ after: 1_000, from: '+12025550101', text: 'Next' }] };
+  runAgent(small.url, folder, simulated(folder, next, clock), clock);
+  clock.pass(1_000);
+  const [same, ...rest] = await untilCount(web, 2);
+  expect(rest.map(({ text }) => text)).toEqual(['Next']);
+  expect(same).toEqual(message);
+  expect(await query(small.env.databaseUrl, 'SELECT id FROM uploads')).toEqual([{ id: message!.files![0]!.id }]);
+});

@@ -1,9 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { DriverMessage } from '../phone/src/driver.js';
 import { SimulatedDriver } from '../phone/src/drivers/simulated.js';
 import { normalizeNumber, parseRegion } from '../phone/src/numbers.js';
-import { DEFAULT_SCRIPT, parseScript } from '../phone/src/script.js';
+import { DEFAULT_SCRIPT, parseScript, type Script } from '../phone/src/script.js';
 import { zonedTime } from '../phone/src/zone.js';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
 import { StandingClock } from './support/phone-clock.js';
@@ -12,8 +13,12 @@ afterEach(cleanUp);
 
 const quiet = { news: () => undefined, reported: () => undefined, away: () => undefined, say: () => undefined, isOurs: () => false, unresolved: () => [] }; // prettier-ignore
 
-async function phone(script: object, { folder = temporaryFolder(), clock = new StandingClock() } = {}) {
-  const driver = new SimulatedDriver({ file: join(folder, 'simulated'), script: parseScript(JSON.stringify(script)), clock }); // prettier-ignore
+function phone(script: object, options?: Parameters<typeof phoneOf>[1]) {
+  return phoneOf(parseScript(JSON.stringify(script)), options);
+}
+
+async function phoneOf(script: Script, { folder = temporaryFolder(), clock = new StandingClock() } = {}) {
+  const driver = new SimulatedDriver({ file: join(folder, 'simulated'), script, clock });
   const heard: (() => void)[] = [];
   await driver.start({ ...quiet, news: () => heard.splice(0).forEach((tell) => tell()) });
   let stopped: Promise<void> | undefined;
@@ -63,6 +68,24 @@ describe('a simulated phone', () => {
   });
 });
 
+test('a picture that comes in is read when the phone starts, and remembered with its text', async () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'cat.jpg'), 'pixels');
+  const clock = new StandingClock();
+  const event = { after: '1s', from: 'Mia', files: ['cat.jpg'] };
+  const script = parseScript(JSON.stringify({ history: { messages: 0 }, events: [event] }), folder);
+  const first = await phoneOf(script, { folder, clock });
+  const news = first.nextNews();
+  clock.pass(1_000);
+  await news;
+  const files = [{ name: 'cat.jpg', type: 'image/jpeg', bytes: Buffer.from('pixels') }];
+  expect((await first.driver.news('0')).messages).toMatchObject([{ text: '', files }]);
+  await first.stop();
+  expect(await history((await phoneOf({ ...script, events: [] }, { folder, clock })).driver)).toMatchObject([
+    { files },
+  ]);
+});
+
 describe('a script', () => {
   test('needs nothing', () => {
     expect(parseScript('{}')).toEqual(DEFAULT_SCRIPT);
@@ -81,6 +104,8 @@ describe('a script', () => {
     ['{"contacts":[{"name":"Mia"}]}', 'contacts[0].number is not a text'],
     ['{"events":[{"after":"1s","from":"Mia"}]}', 'events[0].text is not a text'],
     ['{"events":[{"from":"Mia","text":"x"}]}', 'events[0].after is not a time such as "5s"'],
+    ['{"events":[{"after":0,"from":"Mia","files":["/nowhere/cat.jpg"]}]}', 'there is no file /nowhere/cat.jpg'],
+    ['{"events":[{"after":0,"from":"Mia","files":"cat.jpg"}]}', 'events[0].files is not a list'],
     ['{"fail":"+1"}', 'fail is not a list'],
     ['{', 'JSON'],
   ])('says what is wrong with %s', (json, problem) => {

@@ -1,18 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { ClientError, type Contact, type Device, type PhoneClient, type ToldConversation, type ToldMessage } from '@pairline/client'; // prettier-ignore
+import { ClientError, type Contact, type Device, type FileReference, type PhoneClient, type ToldConversation, type ToldMessage } from '@pairline/client'; // prettier-ignore
 import type { CountryCode } from 'libphonenumber-js/min';
-import type { DriverMessage } from './driver.js';
+import type { DriverFile, DriverMessage } from './driver.js';
 import type { Folder } from './folder.js';
 import { normalizeNumber, parseRegion } from './numbers.js';
-import { Told } from './told.js';
+import { Told, type Writing } from './told.js';
+import { Uploads } from './uploads.js';
 
 /** The server's last word on one text or one status. Everything else is about the connection or the account. */
 const REFUSALS = new Set(['rejected', 'string_too_long', 'invalid_string', 'invalid_payload', 'payload_too_large', 'message_not_found']); // prettier-ignore
 const SECRET_BYTES = 32;
 const MAX_NORMALIZED = 10_000;
 
+/** What the server says of a file that it has no place for. */
+const NO_PLACE: Record<string, NoPlace | undefined> = { file_too_large: 'too-large', files_full: 'no-room', storage_full: 'no-room' }; // prettier-ignore
+
 /** A text that the server refused. */
 export type Refusal = (message: ToldMessage, error: ClientError) => void;
+
+/** Why the server does not take a file: it never will, or not as things are. */
+export type NoPlace = 'too-large' | 'no-room';
 
 /** The account as the phone tells it: which texts, conversations and contacts the server has. */
 export class Account {
@@ -88,8 +95,12 @@ export class Account {
     });
   }
 
-  /** A page of the phone's own texts, and how far the phone was told with it. */
-  tellPhone(messages: DriverMessage[], step: { position?: string; history?: string | null }, refused: Refusal) {
+  /** A page of the phone's own texts, and how far the phone was told with it. `without`: a text is told without one of its files. */
+  tellPhone(
+    messages: DriverMessage[],
+    step: { position?: string; history?: string | null },
+    { refused, without }: { refused: Refusal; without: (why: NoPlace) => void },
+  ) {
     return this.told.exclusively(async () => {
       const counting = this.told.count();
       const fresh: ToldMessage[] = [];
@@ -98,11 +109,11 @@ export class Account {
         const number = this.normalize(message.number);
         const nth = counting.add('phone', { ...message, number });
         if (nth < counting.of('import', { ...message, number })) continue; // A backup brought it already.
-        fresh.push(this.toTold(`p${this.told.id('phone', message.key)}`, number, message));
+        const id = `p${this.told.id('phone', message.key)}`;
+        fresh.push(this.toTold(id, number, message, await this.upload(id, message.files, without)));
         names.set(number, this.contacts.get(number) ?? '');
       }
-      const added = await this.put(fresh, names, refused);
-      this.told.write({ ...step, texts: counting.added, names: added });
+      await this.put(fresh, names, { ...step, texts: counting.added }, refused);
     });
   }
 
@@ -115,21 +126,53 @@ export class Account {
     });
   }
 
-  toTold(id: string, number: string, message: Omit<DriverMessage, 'key' | 'number'>): ToldMessage {
-    const { text, timestamp, type, status, read } = message;
-    return { id, conversationId: this.told.conversationId(number), number, text, timestamp, type, ...(status === undefined ? {} : { status }), read }; // prettier-ignore
+  /** Puts the files of a text on the server, in their order; `without` is told of each that has no place there. */
+  async upload(id: string, files: DriverFile[] = [], without: (why: NoPlace) => void): Promise<FileReference[]> {
+    const references: FileReference[] = [];
+    for (const [nth, file] of files.entries())
+      try {
+        references.push(await this.told.uploads.upload(await this.client.files(), id, nth, file));
+      } catch (error) {
+        const why = error instanceof ClientError ? NO_PLACE[error.code] : undefined;
+        if (why === undefined) throw error;
+        without(why);
+      }
+    return references;
+  }
+
+  /** Takes files off the server that were uploaded for texts which never were told. */
+  dropUploads(): Promise<void> {
+    return this.told.exclusively(() => this.told.uploads.removeRest(() => this.client.files()));
+  }
+
+  toTold(
+    id: string,
+    number: string,
+    { text, timestamp, type, status, read }: Omit<DriverMessage, 'key' | 'number'>,
+    files: FileReference[],
+  ): ToldMessage {
+    return { id, conversationId: this.told.conversationId(number), number, text, ...(files.length > 0 && { files }), timestamp, type, ...(status === undefined ? {} : { status }), read }; // prettier-ignore
   }
 
   /**
-   * Tells texts and the conversations that they begin; resolves with those conversations, when all is on the server's disk. `names`
-   * has what a number is called, or an empty text.
+   * Tells texts and the conversations that they begin, and notes the step; resolves when all is on the server's disk, and here.
+   * `names` has what a number is called, or an empty text.
    */
-  async put(messages: ToldMessage[], names: Map<string, string>, refused: Refusal): Promise<Record<string, string>> {
+  async put(messages: ToldMessage[], names: Map<string, string>, step: Writing, refused: Refusal): Promise<void> {
+    const { uploads } = this.told;
+    const ids = messages.map(({ id }) => id);
+    const orphans: string[] = [];
     const begun = [...names].filter(([number]) => !this.told.names.has(number));
     if (begun.length > 0)
       await this.client.putConversations(begun.map(([number, name]) => this.conversation(number, name)));
-    await this.putMessages(messages, refused);
-    return Object.fromEntries(begun);
+    uploads.telling(ids);
+    await this.putMessages(messages, (message, error) => {
+      orphans.push(...(message.files ?? []).map(({ id }) => id));
+      refused(message, error);
+    });
+    for (const id of orphans) await (await this.client.files()).remove(id);
+    this.told.write({ ...step, names: Object.fromEntries(begun) });
+    uploads.over(ids);
   }
 
   /** One text that the server cannot take must not keep the others from it. */
@@ -158,11 +201,12 @@ export function isRefusal(error: unknown): error is ClientError {
 
 export function openTold(folder: Folder): Told {
   if (folder.read('secret') === undefined) folder.write('secret', randomBytes(SECRET_BYTES).toString('base64url'));
-  return new Told(folder.file('told'), Buffer.from(folder.read('secret')!, 'base64url'));
+  const secret = Buffer.from(folder.read('secret')!, 'base64url');
+  return new Told(folder.file('told'), secret, new Uploads(folder.file('uploads')));
 }
 
 /** The account is gone. What the radio was given stays known: it is never given twice. */
 export function forget(folder: Folder): void {
-  for (const name of ['client', 'told', 'status.json']) folder.remove(name);
+  for (const name of ['client', 'told', 'uploads', 'status.json']) folder.remove(name);
   folder.settings = { ...folder.settings, pairedAt: undefined, url: undefined };
 }

@@ -1,5 +1,5 @@
 import { ClientError, type PhoneClient, type State } from '@pairline/client';
-import { Account, forget, isRefusal, openTold } from './account.js';
+import { Account, forget, isRefusal, openTold, type NoPlace } from './account.js';
 import { Bell } from './bell.js';
 import type { Clock } from './clock.js';
 import { DriverProblem, type Driver, type DriverMessage } from './driver.js';
@@ -242,7 +242,7 @@ export class Agent {
       }
       const page = await this.parts.driver.news(told.position!);
       if (page.messages.length > 0 || page.position !== told.position) {
-        await account.tellPhone(page.messages, { position: page.position }, (_, error) => this.sayRefused(error));
+        await account.tellPhone(page.messages, { position: page.position }, this.answers);
         for (const message of page.messages) this.sayTold(account, message);
       }
       this.problems.delete('news');
@@ -258,7 +258,7 @@ export class Agent {
       const from = this.told.history;
       if (from === null || from === undefined) return from === null;
       const page = await this.parts.driver.history(from);
-      await account.tellPhone(page.messages, { history: page.before ?? null }, (_, error) => this.sayRefused(error));
+      await account.tellPhone(page.messages, { history: page.before ?? null }, this.answers);
       this.problems.delete('history');
       texts += page.messages.length;
       this.history = page.done;
@@ -314,15 +314,18 @@ export class Agent {
     this.writeStatus();
   }
 
-  private sayTold(account: Account, { type, number, text }: DriverMessage): void {
+  private sayTold(account: Account, { type, number, text: words, files = [] }: DriverMessage): void {
     const name = account.nameOf(number);
+    const text = [words, ...files.map((file) => `[${file.name}]`)].filter((part) => part !== '').join(' ');
     if (type === 'received') this.parts.voice.tell('A text came in.', `← ${name}: ${text}`);
     else this.parts.voice.tell('A text was sent on the phone itself.', `→ ${name}: ${text}`);
   }
 
-  private sayRefused(error: ClientError): void {
-    this.parts.voice.say(`The server did not take a text: ${error.message} (${error.code})`);
-  }
+  /** What is said when the server does not take something. */
+  private readonly answers = {
+    refused: (_: unknown, { message, code }: ClientError) => this.parts.voice.say(`The server did not take a text: ${message} (${code})`), // prettier-ignore
+    without: (why: NoPlace) => this.parts.voice.say(`A text was told without one of its files: ${why === 'too-large' ? 'it is too large for the server' : 'the server has no room for it'}.`), // prettier-ignore
+  };
 
   /** Once, not at every try. */
   private sayProblem(task: string, problem: string): void {

@@ -1,5 +1,6 @@
 import { SaxesParser } from 'saxes';
-import type { DriverMessage } from './driver.js';
+import type { DriverFile, DriverMessage } from './driver.js';
+import { nameFor } from './file-types.js';
 
 /** A text in a backup, before its number is brought into one form. */
 export interface BackupText extends Omit<DriverMessage, 'key'> {
@@ -9,11 +10,13 @@ export interface BackupText extends Omit<DriverMessage, 'key'> {
 /** Why an element of a backup is no text that can be taken over. */
 export type Skipped = 'draft' | 'no-number' | 'group' | 'no-text' | 'no-date';
 
+/** Why a file in an MMS cannot be taken over; the rest of the MMS can. */
+export type Without = 'too-large' | 'damaged';
+
 export interface BackupReader {
   text(text: BackupText): void;
   skipped(why: Skipped): void;
-  /** A picture or another file in an MMS, which has no place here. */
-  attachment(): void;
+  without(why: Without): void;
 }
 
 /** The file is not what it should be. What came before was read. */
@@ -21,6 +24,8 @@ export class BackupProblem extends Error {
   override name = 'BackupProblem';
 }
 
+/** What a file of an MMS takes in the backup is in memory as a whole, and has its bounds there. */
+const MAX_ELEMENT = 192 * 1024 * 1024;
 const INBOX = 1;
 const SENT = 2;
 const FAILED = 5;
@@ -30,7 +35,8 @@ const FROM = '137';
 interface Mms {
   attributes: Record<string, string>;
   texts: string[];
-  attachments: number;
+  files: DriverFile[];
+  without: Without[];
   from?: string;
 }
 
@@ -45,8 +51,14 @@ export class BackupParser {
   private mms?: Mms;
   private sawRoot = false;
   private complete = false;
+  /** Characters since something last began or ended. */
+  private since = 0;
 
-  constructor(private readonly reader: BackupReader) {
+  /** `largest`: bytes that a file may have. */
+  constructor(
+    private readonly reader: BackupReader,
+    private readonly largest: number,
+  ) {
     this.parser.on('error', (error) => {
       throw new BackupProblem(`This is no backup that can be read: ${error.message}`);
     });
@@ -69,21 +81,22 @@ export class BackupParser {
   private feed(text: string): void {
     const kept = unfinishedLength(text);
     this.rest = text.slice(text.length - kept);
+    this.since += text.length - kept;
+    if (this.since > MAX_ELEMENT) throw new BackupProblem('A file in it is larger than can be read.');
     this.parser.write(mendCharacters(text.slice(0, text.length - kept)));
   }
 
   private open(name: string, attributes: Record<string, string>): void {
+    this.since = 0;
     if (!this.sawRoot) {
       if (name !== 'smses')
         throw new BackupProblem(`This is no backup of “SMS Backup & Restore”: it begins with <${name}>.`);
       this.sawRoot = true;
     } else if (name === 'sms') this.readSms(attributes);
-    else if (name === 'mms') this.mms = { attributes, texts: [], attachments: 0 };
+    else if (name === 'mms') this.mms = { attributes, texts: [], files: [], without: [] };
     else if (this.mms === undefined) return;
-    else if (name === 'part') {
-      if (attributes.ct === 'text/plain') this.mms.texts.push(present(attributes.text) ?? '');
-      else if (attributes.ct !== 'application/smil') this.mms.attachments += 1;
-    } else if (name === 'addr' && attributes.type === FROM) this.mms.from = present(attributes.address);
+    else if (name === 'part') this.readPart(this.mms, attributes);
+    else if (name === 'addr' && attributes.type === FROM) this.mms.from = present(attributes.address);
   }
 
   private close(name: string): void {
@@ -99,26 +112,50 @@ export class BackupParser {
     this.read(attributes, type, present(attributes.address), present(attributes.body) ?? '');
   }
 
-  private readMms({ attributes, texts, attachments, from }: Mms): void {
-    for (let count = 0; count < attachments; count++) this.reader.attachment();
+  private readPart(
+    { texts, files, without }: Mms,
+    { ct = '', text, data, name, cl, fn }: Record<string, string>,
+  ): void {
+    const type = ct.split(';')[0]!.trim().toLowerCase();
+    // How the parts are laid out on a phone's screen.
+    if (type === 'application/smil') return;
+    const words = present(text);
+    if (type === 'text/plain' && (words !== undefined || present(data) === undefined)) {
+      texts.push(words ?? '');
+      return;
+    }
+    const bytes = decode(present(data) ?? '', this.largest);
+    if (typeof bytes === 'string') without.push(bytes);
+    else files.push({ name: present(name) ?? present(cl) ?? present(fn) ?? nameFor(type), type, bytes });
+  }
+
+  private readMms({ attributes, texts, files, without, from }: Mms): void {
     const type = Number(attributes.msg_box);
     if (type !== INBOX && type !== SENT && type !== FAILED) return this.reader.skipped('draft');
     const address = present(attributes.address);
     // Several people in one conversation: there is no such thing here.
     if (address?.includes('~')) return this.reader.skipped('group');
+    for (const why of without) this.reader.without(why);
     const named = address === 'insert-address-token' ? undefined : address;
-    this.read(attributes, type, named ?? (type === INBOX ? from : undefined), texts.join('\n').trim());
+    this.read(attributes, type, named ?? (type === INBOX ? from : undefined), texts.join('\n').trim(), files);
   }
 
-  private read(attributes: Record<string, string>, type: number, number: string | undefined, text: string): void {
+  private read(
+    attributes: Record<string, string>,
+    type: number,
+    number: string | undefined,
+    text: string,
+    files: DriverFile[] = [],
+  ): void {
     const date = Number(attributes.date);
     if (!(date > 0)) return this.reader.skipped('no-date');
     if (number === undefined) return this.reader.skipped('no-number');
-    if (text === '') return this.reader.skipped('no-text');
+    if (text === '' && files.length === 0) return this.reader.skipped('no-text');
     const name = present(attributes.contact_name);
     this.reader.text({
       number,
       text,
+      ...(files.length > 0 && { files }),
       // Some versions write the date of an MMS in seconds.
       timestamp: Math.floor(date < 1e11 ? date * 1000 : date),
       type: type === INBOX ? 'received' : 'sent',
@@ -132,6 +169,17 @@ export class BackupParser {
 /** What is there of an attribute: missing ones are written as "null". */
 function present(value: string | undefined): string | undefined {
   return value === undefined || value === 'null' || value.trim() === '' ? undefined : value;
+}
+
+/** The bytes of a part, or why they cannot be had. */
+function decode(data: string, largest: number): Buffer | Without {
+  const base64 = data.replace(/\s+/g, '');
+  const [, digits = '', padding = ''] = /^([A-Za-z0-9+/]*)(={0,2})$/.exec(base64) ?? [];
+  // Some leave the padding out; what stands there has to fit.
+  if (digits === '' || digits.length % 4 === 1) return 'damaged';
+  if (padding !== '' && base64.length % 4 !== 0) return 'damaged';
+  if (Math.floor((digits.length * 3) / 4) > largest) return 'too-large';
+  return Buffer.from(base64, 'base64');
 }
 
 const REFERENCES = /(?:&#(?:x[0-9a-f]+|\d+);)+/gi;

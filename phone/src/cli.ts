@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { ClientError, openPhone, readCode } from '@pairline/client';
 import { fileStore } from '@pairline/client/node';
@@ -201,7 +201,7 @@ function useServer(folder: Folder, settings: Settings, flags: Flags, code: strin
   const isFirst = settings.pairedAt === undefined && code !== undefined;
   const url = flags.url ?? (isFirst ? readCode(code).url : settings.url);
   if (url === undefined) throw new Misuse('Which server? Give its address with --url.');
-  if (folder.settings.pairedAt === undefined && folder.settings.url !== url) for (const name of ['client', 'told']) folder.remove(name); // prettier-ignore
+  if (folder.settings.pairedAt === undefined && folder.settings.url !== url) for (const name of ['client', 'told', 'uploads']) folder.remove(name); // prettier-ignore
   folder.settings = { ...settings, url };
   return url;
 }
@@ -239,7 +239,7 @@ function makeDriver(name: DriverName, { script, modem, gammuConfig }: Settings, 
       return new GammuDriver({ folder: folder.file('gammu'), modem: modem ?? '/dev/ttyUSB0', config: gammuConfig });
     case 'simulated':
       if (script !== undefined && !existsSync(script)) throw new Misuse(`There is no file ${script}.`);
-      return new SimulatedDriver({ file: folder.file('simulated'), script: script === undefined ? undefined : parseScript(readFileSync(script, 'utf8')) }); // prettier-ignore
+      return new SimulatedDriver({ file: folder.file('simulated'), script: script === undefined ? undefined : parseScript(readFileSync(script, 'utf8'), dirname(script)) }); // prettier-ignore
   }
 }
 

@@ -2,13 +2,23 @@ import type { Contact } from '@pairline/client';
 
 // What makes a phone of a program, a modem or a script. The agent is written against this alone.
 
+/** A picture or another file that came with a text (MMS). */
+export interface DriverFile {
+  name: string;
+  /** As in `Content-Type`. */
+  type: string;
+  bytes: Buffer;
+}
+
 /** A text that is on the phone. */
 export interface DriverMessage {
   /** Names this text on this phone for ever. What the server sees is made from it with a secret. */
   key: string;
   /** The other side as the phone writes it: a number in any form, a short code or a name. */
   number: string;
+  /** May be empty where there are files. */
   text: string;
+  files?: DriverFile[];
   /** ms since 1970 */
   timestamp: number;
   type: 'sent' | 'received';

@@ -1,8 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { typeOf } from './file-types.js';
+import { isMissing } from './folder.js';
+
 // The script of a simulated phone: docs/phone.md describes it for people.
 
 /** A text that comes in, or the phone going away, at a time after the start. Times are ms here, "5s" in the file. */
 export type ScriptEvent =
-  { after: number; every?: number; from: string; text: string } | { after: number; every?: number; away: number };
+  | { after: number; every?: number; from: string; text: string; files?: ScriptFile[] }
+  | { after: number; every?: number; away: number };
+
+/** A file as the script names it, with what was in it. */
+export interface ScriptFile {
+  name: string;
+  type: string;
+  /** base64 */
+  data: string;
+}
 
 export interface Script {
   seed: number;
@@ -46,8 +60,8 @@ export class ScriptProblem extends Error {
   override name = 'ScriptProblem';
 }
 
-/** Reads a script: JSON, every field optional. Throws `ScriptProblem`. */
-export function parseScript(json: string): Script {
+/** Reads a script: JSON, every field optional; the files that it names are read from `folder`. Throws `ScriptProblem`. */
+export function parseScript(json: string, folder = '.'): Script {
   const file = object(parseJson(json), 'The script');
   for (const name of Object.keys(file)) if (!(name in DEFAULT_SCRIPT)) wrong(`there is no setting "${name}"`);
   const history = object(file.history ?? {}, 'history');
@@ -61,7 +75,10 @@ export function parseScript(json: string): Script {
       years: number(history.years ?? DEFAULT_SCRIPT.history.years, 'history.years'),
       messages: Math.floor(number(history.messages ?? DEFAULT_SCRIPT.history.messages, 'history.messages')),
     },
-    events: file.events === undefined ? DEFAULT_SCRIPT.events : list(file.events, 'events').map(toEvent),
+    events:
+      file.events === undefined
+        ? DEFAULT_SCRIPT.events
+        : list(file.events, 'events').map((event, index) => toEvent(event, index, folder)),
     answers: {
       delay: duration(answers.delay ?? DEFAULT_SCRIPT.answers.delay, 'answers.delay'),
       texts: answers.texts === undefined ? DEFAULT_SCRIPT.answers.texts : strings(answers.texts, 'answers.texts'),
@@ -80,7 +97,7 @@ function toContact(value: unknown, index: number): Script['contacts'][number] {
   return { name: string(name, `${where}.name`), numbers: numbers === undefined ? [string(one, `${where}.number`)] : strings(numbers, `${where}.numbers`) }; // prettier-ignore
 }
 
-function toEvent(value: unknown, index: number): ScriptEvent {
+function toEvent(value: unknown, index: number, folder: string): ScriptEvent {
   const where = `events[${index}]`;
   const event = object(value, where);
   const times = {
@@ -88,7 +105,19 @@ function toEvent(value: unknown, index: number): ScriptEvent {
     ...(event.every === undefined ? {} : { every: duration(event.every, `${where}.every`) }),
   };
   if (event.away !== undefined) return { ...times, away: duration(event.away, `${where}.away`) };
-  return { ...times, from: string(event.from, `${where}.from`), text: string(event.text, `${where}.text`) };
+  const from = string(event.from, `${where}.from`);
+  if (event.files === undefined) return { ...times, from, text: string(event.text, `${where}.text`) };
+  const files = strings(event.files, `${where}.files`).map((path) => toFile(resolve(folder, path)));
+  return { ...times, from, text: event.text === undefined ? '' : string(event.text, `${where}.text`), files };
+}
+
+function toFile(path: string): ScriptFile {
+  try {
+    return { name: basename(path), type: typeOf(path), data: readFileSync(path, 'base64') };
+  } catch (error) {
+    if (isMissing(error)) wrong(`there is no file ${path}`);
+    throw error;
+  }
 }
 
 function parseJson(json: string): unknown {

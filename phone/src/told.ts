@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import type { DriverMessage } from './driver.js';
 import { Fingerprints } from './fingerprints.js';
 import { Journal } from './journal.js';
+import type { Uploads } from './uploads.js';
 
 /** One step: the server has it, and from here on so has this file. */
 interface Step {
@@ -14,6 +15,9 @@ interface Step {
   /** Conversations by number, with the name that was told. */
   names?: Record<string, string>;
 }
+
+/** What a step is written from: the fingerprints still apart. */
+export type Writing = Omit<Step, 'texts'> & { texts?: Buffer[] };
 
 /** Where a text was read. */
 type Source = 'phone' | 'import' | 'file';
@@ -41,6 +45,7 @@ export class Told {
   constructor(
     path: string,
     private readonly secret: Buffer,
+    readonly uploads: Uploads,
   ) {
     this.journal = Journal.open<Step>(path, (step) => this.apply(step));
   }
@@ -52,7 +57,7 @@ export class Told {
     return turn;
   }
 
-  write({ position, history, texts = [], names }: Omit<Step, 'texts'> & { texts?: Buffer[] }): void {
+  write({ position, history, texts = [], names }: Writing): void {
     const step: Step = { position, history, names, texts: texts.length > 0 ? Buffer.concat(texts).toString('base64') : undefined }; // prettier-ignore
     this.journal.append(step);
     this.apply(step);
@@ -75,6 +80,7 @@ export class Told {
 
   close(): void {
     this.journal.close();
+    this.uploads.close();
   }
 
   private apply({ position, history, texts, names }: Step): void {

@@ -8,13 +8,19 @@ import { importBackup } from '../../phone/src/import.js';
 
 const { FOLDER = '', BACKUP = '' } = process.env;
 let told = 0;
+let uploaded = 0;
 const client = {
   putConversations: () => Promise.resolve(),
   putMessages: (messages: unknown[]) => Promise.resolve(void (told += messages.length)),
+  files: () =>
+    Promise.resolve({
+      maxSize: () => Promise.resolve(1e9),
+      upload: (file: { size: number }) => Promise.resolve(void (uploaded += file.size)),
+    }),
 } as unknown as PhoneClient;
 const folder = new Folder(FOLDER);
 const counts = await importBackup(BACKUP, new Account(folder, client, openTold(folder), 'US'), () => undefined);
 // maxRSS is in KiB.
 console.log(
-  JSON.stringify({ told, counts, bytes: statSync(BACKUP).size, peak: process.resourceUsage().maxRSS * 1024 }),
+  JSON.stringify({ told, uploaded, counts, bytes: statSync(BACKUP).size, peak: process.resourceUsage().maxRSS * 1024 }),
 );

@@ -2,15 +2,18 @@ import { createHash } from 'node:crypto';
 import { realClock, type Clock } from '../clock.js';
 import type { Driver, DriverEvents, DriverMessage, HistoryPage, News, Outcome, Outgoing } from '../driver.js';
 import { Journal } from '../journal.js';
-import { DEFAULT_SCRIPT, type Script, type ScriptEvent } from '../script.js';
+import { DEFAULT_SCRIPT, type Script, type ScriptEvent, type ScriptFile } from '../script.js';
 import { DIALOGUES, NOTICES } from './dialogues.js';
 
 const PAGE = 200;
 const YEAR = 365.25 * 24 * 3_600_000;
 const LINES = 4;
 
+/** A text as it is written down. */
+type Kept = Omit<DriverMessage, 'files'> & { files?: ScriptFile[] };
+
 /** What the phone remembers: when it was made, and the texts that came since. */
-type Entry = { born: number } | DriverMessage;
+type Entry = { born: number } | Kept;
 
 export interface SimulatedOptions {
   /** The file with what the phone remembers. */
@@ -29,7 +32,7 @@ export class SimulatedDriver implements Driver {
   private readonly clock: Clock;
   private readonly stopping = new AbortController();
   private readonly journal: Journal<Entry>;
-  private readonly texts: DriverMessage[] = [];
+  private readonly texts: Kept[] = [];
   private born = 0;
   private awayUntil = 0;
   private events!: DriverEvents;
@@ -69,7 +72,7 @@ export class SimulatedDriver implements Driver {
   }
 
   async news(after: string): Promise<News> {
-    const messages = this.texts.slice(Number(after), Number(after) + PAGE);
+    const messages = this.texts.slice(Number(after), Number(after) + PAGE).map(toMessage);
     const position = Number(after) + messages.length;
     return { messages, position: String(position), more: position < this.texts.length };
   }
@@ -79,7 +82,7 @@ export class SimulatedDriver implements Driver {
     const total = this.script.history.messages;
     const [kind, rest] = before.split(':');
     const left = kind === 'left' ? Number(rest) : total;
-    const messages = kind === 'left' ? [] : this.texts.slice(0, Number(before)).reverse();
+    const messages = kind === 'left' ? [] : this.texts.slice(0, Number(before)).reverse().map(toMessage);
     const stop = Math.max(0, left - PAGE);
     for (let index = left - 1; index >= stop; index--) messages.push(this.old(index));
     return { messages, before: stop > 0 ? `left:${stop}` : undefined, done: total === 0 ? 1 : 1 - stop / total };
@@ -125,15 +128,15 @@ export class SimulatedDriver implements Driver {
         this.events.away(event.away);
       } else {
         const contact = this.script.contacts.find(({ name }) => name === event.from);
-        this.receive(contact?.numbers[0] ?? event.from, event.text);
+        this.receive(contact?.numbers[0] ?? event.from, event.text, event.files);
       }
       if (event.every === undefined) return;
       await this.clock.wait(event.every, signal);
     }
   }
 
-  private receive(number: string, text: string): void {
-    const message: DriverMessage = { key: `new ${this.texts.length}`, number, text, timestamp: this.clock.now(), type: 'received', read: false }; // prettier-ignore
+  private receive(number: string, text: string, files?: ScriptFile[]): void {
+    const message: Kept = { key: `new ${this.texts.length}`, number, text, ...(files && { files }), timestamp: this.clock.now(), type: 'received', read: false }; // prettier-ignore
     this.journal.append(message);
     this.texts.push(message);
     this.events.news();
@@ -172,4 +175,9 @@ export class SimulatedDriver implements Driver {
     this.doing.add(work);
     void work.finally(() => this.doing.delete(work));
   }
+}
+
+function toMessage({ files, ...message }: Kept): DriverMessage {
+  if (files === undefined) return message;
+  return { ...message, files: files.map(({ data, ...file }) => ({ ...file, bytes: Buffer.from(data, 'base64') })) };
 }

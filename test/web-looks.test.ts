@@ -1,15 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
 import type { PhoneClient, ToldMessage } from '@pairline/client';
-import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { inPhase, phoneAt } from './support/client-ends.js';
-import { bubble, inChromium, inList, linked, openConversation, openLinked, openSettings, picture, serverWithPage, shownLink, soon, status, write, type OpenOptions } from './support/page.js'; // prettier-ignore
+import { bubble, inChromium, inList, linked, openConversation, openLinked, openSettings, picture, serverWithPage, shownLink, soon, status, write, wrong, type OpenOptions } from './support/page.js'; // prettier-ignore
 
 // What the page is like for people: those who see it, those who hear it, those who have no mouse.
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const NARROW = { width: 390, height: 844 };
 const MINUTE = 60_000;
@@ -54,25 +49,6 @@ inChromium('the page', (chromium) => {
     await inList(page, 'Football Tom').waitFor();
     await status(page, 'Phone connected').waitFor();
     return { url: server.url, phone, page };
-  }
-
-  /** What axe finds wrong with the page as it stands: all in light, the colours again in dark. */
-  async function wrong(page: Page, view: string): Promise<string[]> {
-    const found: string[] = [];
-    await page.evaluate(axe);
-    for (const [colorScheme, rules] of [
-      ['dark', ['color-contrast']],
-      ['light', undefined],
-    ] as const) {
-      await page.emulateMedia({ colorScheme });
-      const { violations } = await page.evaluate(async (only) => {
-        const { axe } = globalThis as unknown as { axe: { run: (options: object) => Promise<AxeResults> } };
-        return axe.run(only ? { runOnly: only } : {});
-      }, rules);
-      for (const { id, help, nodes } of violations)
-        found.push(`${view}, ${colorScheme}: ${id}, ${help}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} ${failureSummary}`).join('; ')}`); // prettier-ignore
-    }
-    return found;
   }
 
   test('axe finds nothing wrong with pairing, in light and dark', async () => {

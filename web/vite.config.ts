@@ -39,6 +39,10 @@ export default defineConfig(({ command }) => {
         { find: '@pairline/client', replacement: here('../client/src/index.ts') },
         // The same library, built for the browsers of today.
         { find: /^dexie$/, replacement: 'dexie/dist/modern/dexie.mjs' },
+        {
+          find: /^\.\/(?:transports\/)?(?:polling-xhr|polling-fetch|webtransport)(?:\.node)?\.js$/,
+          replacement: here('build/no-polling.ts'),
+        },
         { find: /^crypto$/, replacement: here('build/nothing.ts') },
         { find: '@pairline/protocol', replacement: here('../protocol/src/index.ts') },
       ],

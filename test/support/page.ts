@@ -1,7 +1,9 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
+import type { AxeResults } from 'axe-core';
 import jsQR from 'jsqr';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, jest } from '@jest/globals';
@@ -15,6 +17,8 @@ import { isInstalled } from './programs.js';
 import { TestServer, type ServerOptions } from './server.js';
 
 // The web client as people have it: built, served by the real server, in a real browser.
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** So long a page may take for what it is waited for. */
@@ -198,7 +202,7 @@ export function decodeWithZbar(png: Buffer): string {
 
 /** Waits for the conversations of a browser that was let in. */
 export async function linked(page: Page): Promise<void> {
-  await page.getByRole('heading', { name: 'Pairline' }).waitFor();
+  await page.getByRole('heading', { name: 'Pairline', exact: true }).waitFor();
 }
 
 /** The link beside the code. */
@@ -258,6 +262,25 @@ export async function soon<T>(check: () => Promise<T>): Promise<T> {
       if (Date.now() > end) throw error;
     }
   }
+}
+
+/** What axe finds wrong with the page as it stands: all in light, the colours again in dark. */
+export async function wrong(page: Page, view: string): Promise<string[]> {
+  const found: string[] = [];
+  await page.evaluate(axe);
+  for (const [colorScheme, rules] of [
+    ['dark', ['color-contrast']],
+    ['light', undefined],
+  ] as const) {
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await page.evaluate(async (only) => {
+      const { axe } = globalThis as unknown as { axe: { run: (options: object) => Promise<AxeResults> } };
+      return axe.run(only ? { runOnly: only } : {});
+    }, rules);
+    for (const { id, help, nodes } of violations)
+      found.push(`${view}, ${colorScheme}: ${id}, ${help}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} ${failureSummary}`).join('; ')}`); // prettier-ignore
+  }
+  return found;
 }
 
 // Pictures for the documentation

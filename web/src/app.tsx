@@ -9,6 +9,8 @@ const Workspace = lazy(loadWorkspace);
 const loadAhead = () => void loadWorkspace().catch(() => {});
 const PairingPage = lazy(part(() => import('./pairing/pairing-page.js')));
 
+const KeysElsewhere = lazy(part(() => import('./sign-in/keys-elsewhere.js')));
+
 /** The pairing page until this browser is linked, then the conversations. */
 export function App() {
   const state = useClientState();
@@ -20,7 +22,13 @@ export function App() {
 
   return (
     <Suspense fallback={<Loading />}>
-      {signedOut ? <PairingPage reason={state.reason} onShown={loadAhead} /> : <Workspace />}
+      {signedOut ? (
+        <PairingPage reason={state.reason} onShown={loadAhead} />
+      ) : state.keys === 'elsewhere' ? (
+        <KeysElsewhere />
+      ) : (
+        <Workspace />
+      )}
     </Suspense>
   );
 }

@@ -4,9 +4,13 @@ import { useSyncExternalStore, type MouseEvent } from 'react';
 // reaches the server.
 
 export type Route =
-  | { page: 'home' | 'archived' | 'new' | 'settings' }
+  | { page: 'home' | 'archived' | 'new' | 'new-group' | 'settings' }
   /** `message`: to be shown and marked. */
   | { page: 'conversation'; id: string; message?: string }
+  /** A private conversation or group; `message` as above. */
+  | { page: 'chat'; id: string; message?: string }
+  /** Who is in it, and what can be done about it. */
+  | { page: 'chat-details'; id: string }
   /** A number that has no conversation yet. */
   | { page: 'number'; number: string }
   /** Somebody opened the link under another browser's QR code; `code` is the whole link. */
@@ -18,12 +22,17 @@ export function toHash(route: Route): string {
       return '#/';
     case 'conversation':
       return `#/c/${encodeURIComponent(route.id)}${route.message ? `/${encodeURIComponent(route.message)}` : ''}`;
+    case 'chat':
+      return `#/p/${encodeURIComponent(route.id)}${route.message ? `/${encodeURIComponent(route.message)}` : ''}`;
+    case 'chat-details':
+      return `#/about/${encodeURIComponent(route.id)}`;
     case 'number':
       return `#/to/${encodeURIComponent(route.number)}`;
     case 'pair':
       return '#/settings';
     case 'archived':
     case 'new':
+    case 'new-group':
     case 'settings':
       return `#/${route.page}`;
   }
@@ -34,8 +43,10 @@ function fromHash(hash: string): Route {
   try {
     const [page, first, second] = hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
     if (page === 'c' && first) return { page: 'conversation', id: first, ...(second ? { message: second } : {}) };
+    if (page === 'p' && first) return { page: 'chat', id: first, ...(second ? { message: second } : {}) };
+    if (page === 'about' && first) return { page: 'chat-details', id: first };
     if (page === 'to' && first) return { page: 'number', number: first };
-    if (page === 'archived' || page === 'new' || page === 'settings') return { page };
+    if (page === 'archived' || page === 'new' || page === 'new-group' || page === 'settings') return { page };
   } catch {
     // Not percent-encoded as we do it.
   }
@@ -60,6 +71,11 @@ export function navigate(route: Route, { replace = false } = {}): void {
   if (replace) history.replaceState(history.state, '', hash);
   else if (hash !== location.hash) history.pushState({ inside: true }, '', hash);
   changed();
+}
+
+/** As `navigate`, by a route in its written form. */
+export function goTo(hash: string): void {
+  navigate(fromHash(hash));
 }
 
 /** To where the person came from, or to the list when the page was opened right here. */

@@ -51,11 +51,11 @@ async function kept(request, pathname) {
 
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
-  const { conversationId } = event.notification.data;
+  const { hash } = event.notification.data;
   const show = async () => {
     const [tab] = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
-    if (tab === undefined) return self.clients.openWindow(`/#/c/${encodeURIComponent(conversationId)}`);
-    tab.postMessage({ show: conversationId });
+    if (tab === undefined) return self.clients.openWindow(`/${hash}`);
+    tab.postMessage({ show: hash });
     return tab.focus();
   };
   event.waitUntil(show());

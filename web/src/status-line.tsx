@@ -1,6 +1,7 @@
 import type { State } from '@pairline/client';
 import { useEffect, useState } from 'react';
 import { useClient, useClientState } from './client.js';
+import { useConversations } from './conversations/use-conversations.js';
 import type { Words } from './i18n/en.js';
 import { errorWords, useWords } from './i18n/words.js';
 import { useTimes, type Times } from './times.js';
@@ -12,7 +13,8 @@ export function StatusLine() {
   const words = useWords();
   const times = useTimes();
   const now = useNow(state.phase === 'offline');
-  const { tone, text } = describe(state, words, times);
+  const texts = useConversations().value;
+  const { tone, text } = describe(state, words, times, texts !== undefined && texts.length > 0);
 
   return (
     <div className={`status-line status-${tone}`}>
@@ -45,6 +47,8 @@ export function describe(
   state: State,
   words: Words,
   times: Times,
+  /** Whether there are texts, and so a phone that is missed when it is gone. */
+  hasTexts: boolean,
 ): { tone: 'good' | 'busy' | 'away' | 'offline'; text: string } {
   const { waiting, phone, phase, synced = 0 } = state;
   const join = (...parts: (string | false)[]) => parts.filter(Boolean).join(', ');
@@ -60,6 +64,8 @@ export function describe(
     case 'offline':
       return { tone: 'offline', text: join(words.state.offline, waiting > 0 && words.state.queued(waiting)) };
     case 'live': {
+      if (phone.gone && !hasTexts && phone.lastSeen === undefined)
+        return { tone: 'good', text: words.state.withoutPhone };
       if (phone.gone) return { tone: 'offline', text: words.state.phoneGone };
       if (phone.here) return { tone: 'good', text: words.state.live };
       const away = phone.lastSeen ? words.state.awaySince(times.moment(phone.lastSeen)) : words.state.away;

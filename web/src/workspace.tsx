@@ -1,6 +1,8 @@
 import { lazy, Suspense, useEffect, useRef, useState, type KeyboardEvent } from 'react';
-import { ListPane } from './conversations/list-pane.js';
+import { ChatsProvider, useChats } from './chats/use-chats.js';
+import { ListPane, type ListPage } from './conversations/list-pane.js';
 import { ConversationsProvider, useConversations } from './conversations/use-conversations.js';
+import { entryRoute, isOpen, same, useEntries, type Entry } from './conversations/use-entries.js';
 import { useWords } from './i18n/words.js';
 import { Announcer } from './notifications/announcer.js';
 import { part } from './part.js';
@@ -12,15 +14,18 @@ import './styles/workspace.css';
 
 const loadThread = part(() => import('./thread/thread-pane.js'));
 const ThreadPane = lazy(loadThread);
+const loadChat = part(() => import('./chats/chat-pane.js'));
+const ChatPane = lazy(loadChat);
+const ChatDetails = lazy(part(() => import('./chats/details-page.js')));
 const SettingsPage = lazy(part(() => import('./settings/settings-page.js')));
-
-type ListPage = 'home' | 'archived' | 'new';
 
 /** The two panes: what there is on the left, what was picked on the right. A narrow screen shows one of them. */
 export default function Workspace() {
   return (
     <ConversationsProvider>
-      <Panes />
+      <ChatsProvider>
+        <Panes />
+      </ChatsProvider>
     </ConversationsProvider>
   );
 }
@@ -29,7 +34,7 @@ function Panes() {
   const route = useRoute();
   const words = useWords();
   const [listPage, showMainList] = useListPage(route);
-  const onList = route.page === 'home' || route.page === 'archived' || route.page === 'new';
+  const onList = isListPage(route.page);
   useShortcuts(route);
 
   const listed = useConversations().value !== undefined;
@@ -37,6 +42,10 @@ function Panes() {
     // The list is on the screen: what is opened from it may come now.
     if (listed) loadThread().catch(() => {});
   }, [listed]);
+  const hasChats = useChats().chats !== undefined;
+  useEffect(() => {
+    if (hasChats) loadChat().catch(() => {});
+  }, [hasChats]);
 
   return (
     <main className="workspace" data-showing={onList ? 'list' : 'detail'}>
@@ -64,6 +73,10 @@ function Detail({ route }: { route: Route }) {
       return <ThreadPane key={route.id} conversationId={route.id} target={route.message} />;
     case 'number':
       return <ThreadPane key={route.number} number={route.number} />;
+    case 'chat':
+      return <ChatPane key={route.id} chatId={route.id} target={route.message} />;
+    case 'chat-details':
+      return <ChatDetails key={route.id} chatId={route.id} />;
     case 'settings':
       return <SettingsPage />;
     case 'pair':
@@ -71,12 +84,17 @@ function Detail({ route }: { route: Route }) {
     case 'home':
     case 'archived':
     case 'new':
+    case 'new-group':
       return (
         <NoticePage title={words.welcome.title} level={2}>
           <p>{words.welcome.why}</p>
         </NoticePage>
       );
   }
+}
+
+function isListPage(page: Route['page']): page is ListPage {
+  return page === 'home' || page === 'archived' || page === 'new' || page === 'new-group';
 }
 
 /** The list keeps showing what a conversation was picked from, until somebody asks for the main list. */
@@ -86,14 +104,14 @@ function useListPage(route: Route): [ListPage, showMainList: () => void] {
   useEffect(() => {
     if (page === 'home' || page === 'archived') setLast(page);
   }, [page]);
-  const shown = page === 'home' || page === 'archived' || page === 'new' ? page : last;
+  const shown = isListPage(page) ? page : last;
   return [shown, () => setLast('home')];
 }
 
 function useShortcuts(route: Route): void {
-  const conversations = useConversations().value;
-  const latest = useRef({ route, conversations });
-  latest.current = { route, conversations };
+  const entries = useEntries();
+  const latest = useRef({ route, entries });
+  latest.current = { route, entries };
 
   useEffect(() => {
     const onKeyDown = (event: globalThis.KeyboardEvent) => {
@@ -113,7 +131,7 @@ type Key = Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey' | 'altKey' | 'code'
 
 function shortcut(
   event: Key,
-  { route, conversations = [] }: { route: Route; conversations: { id: string; archived: boolean }[] | undefined },
+  { route, entries = [] }: { route: Route; entries: Entry[] | undefined },
 ): (() => void) | undefined {
   const control = event.ctrlKey || event.metaKey;
   const writing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
@@ -122,10 +140,10 @@ function shortcut(
   // By place on the keyboard: with Alt some systems type another letter.
   if (event.altKey && !control && event.code === 'KeyN') return () => navigate({ page: 'new' });
   if (event.altKey && !control && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
-    const list = conversations.filter(({ archived }) => !archived);
-    const at = route.page === 'conversation' ? list.findIndex(({ id }) => id === route.id) : -1;
+    const list = entries.filter((entry) => !same(entry).archived);
+    const at = list.findIndex((entry) => isOpen(entry, route));
     const next = list[event.key === 'ArrowDown' ? at + 1 : Math.max(0, at - 1)];
-    return next && (() => navigate({ page: 'conversation', id: next.id }, { replace: at >= 0 }));
+    return next && (() => navigate(entryRoute(next), { replace: at >= 0 }));
   }
   if (event.key === 'Escape' && route.page !== 'home') return goBack;
   return undefined;

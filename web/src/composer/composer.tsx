@@ -1,17 +1,23 @@
-import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from 'react';
-import { useClientState } from '../client.js';
-import { useWords } from '../i18n/words.js';
+import {
+  lazy,
+  Suspense,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type ClipboardEvent,
+  type KeyboardEvent,
+  type ReactNode,
+} from 'react';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { part } from '../part.js';
-import { problemOf } from '../status-line.js';
-import { useTimes } from '../times.js';
 import { SendIcon, SmileIcon } from '../ui/icons.js';
-import { segments } from './segments.js';
+import { useCompletion, type Completion } from './completion.js';
 import './composer.css';
 
 const EmojiPicker = lazy(part(() => import('./emoji-picker.js')));
 
-const MOST_CHARACTERS = 5000; // Some 33 SMS: nobody means to send more.
-const SHOW_COUNT_FROM = 120;
 const SAVE_DRAFT_MS = 500;
 
 /**
@@ -20,11 +26,26 @@ const SAVE_DRAFT_MS = 500;
  */
 const drafts = new Map<string, string>();
 
+/** The field that messages are written in, of any kind. Enter sends, Shift+Enter begins a line. */
 export function Composer({
   draftKey,
   draft,
   saveDraft,
   onSend,
+  placeholder,
+  maxLength,
+  sendWords,
+  above,
+  below,
+  beside,
+  hasMore = false,
+  held = false,
+  focusOn,
+  complete,
+  completionWords,
+  onType,
+  onEscape,
+  onPaste,
 }: {
   draftKey: string;
   /** As it was stored when the thread was opened. */
@@ -33,8 +54,28 @@ export function Composer({
   saveDraft: ((text: string) => Promise<void>) | undefined;
   /** Resolves with whether the text was taken. */
   onSend: (text: string) => Promise<boolean>;
+  placeholder: string;
+  maxLength: number;
+  /** What the button that sends is called. */
+  sendWords?: string;
+  above?: ReactNode;
+  below?: (text: string) => ReactNode;
+  /** Another way to add something, left of the field. */
+  beside?: ReactNode;
+  /** Whether there is something to send besides the text, which may be empty then. */
+  hasMore?: boolean;
+  /** Whether nothing can be sent just now. */
+  held?: boolean;
+  /** The field takes the focus when this becomes another one. */
+  focusOn?: string | undefined;
+  complete?: (text: string, caret: number) => Completion | undefined;
+  completionWords?: { list: string; found: (count: number) => string };
+  onType?: () => void;
+  /** Whether there was something to leave. */
+  onEscape?: () => boolean;
+  onPaste?: (event: ClipboardEvent) => void;
 }) {
-  const words = useWords();
+  const words = useInsideWords();
   const [text, setText] = useState(() => drafts.get(draftKey) ?? draft);
   const [picking, setPicking] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -48,6 +89,11 @@ export function Composer({
     element.setSelectionRange(element.value.length, element.value.length);
   }, []);
 
+  useEffect(() => {
+    if (focusOn === undefined) return;
+    field.current?.focus();
+  }, [focusOn]);
+
   useLayoutEffect(() => {
     const element = field.current;
     if (element === null) return;
@@ -59,10 +105,12 @@ export function Composer({
     setText(value);
     keepDraft(value);
   };
+  const completion = useCompletion(field, text, complete, change, completionWords);
+  const canSend = !held && (hasMore || text.trim() !== '');
 
   const send = async () => {
     const sending = text.trim();
-    if (!sending) return;
+    if (!canSend) return;
     change('');
     field.current?.focus();
     // What was not taken comes back, unless something new is being written.
@@ -70,6 +118,12 @@ export function Composer({
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
+    if (completion.onKeyDown(event)) return;
+    if (event.key === 'Escape' && onEscape?.()) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
     event.preventDefault();
     void send();
@@ -94,7 +148,8 @@ export function Composer({
         void send();
       }}
     >
-      <Waits />
+      {above}
+      {completion.list}
       {picking && (
         <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
           <EmojiPicker
@@ -116,56 +171,30 @@ export function Composer({
         >
           <SmileIcon />
         </button>
+        {beside}
         <textarea
+          {...completion.props}
           ref={field}
           rows={1}
           dir="auto"
           value={text}
-          maxLength={MOST_CHARACTERS}
+          maxLength={maxLength}
           aria-label={words.composer.label}
-          placeholder={words.composer.placeholder}
+          placeholder={placeholder}
           enterKeyHint="send"
-          onChange={(event) => change(event.target.value)}
+          onChange={(event) => {
+            change(event.target.value);
+            if (event.target.value !== '') onType?.();
+          }}
           onKeyDown={onKeyDown}
+          onPaste={onPaste}
         />
-        <button className="send-button" aria-label={words.composer.send} disabled={text.trim() === ''}>
+        <button className="send-button" aria-label={sendWords ?? words.composer.send} disabled={!canSend}>
           <SendIcon />
         </button>
       </div>
-      <Count text={text} />
+      {below?.(text)}
     </form>
-  );
-}
-
-/** Why what is written now does not go out at once. */
-function Waits() {
-  const words = useWords();
-  const times = useTimes();
-  const state = useClientState();
-  const { phase, phone } = state;
-  const problem = problemOf(state, words);
-  if (problem !== undefined) return <p className="composer-waits">{problem}</p>;
-  if (phase === 'offline') return <p className="composer-waits">{words.composer.offline}</p>;
-  if (phase !== 'live' || phone.here) return null;
-  if (phone.gone) return <p className="composer-waits">{words.state.phoneGone}</p>;
-  return (
-    <p className="composer-waits">
-      {phone.lastSeen ? words.composer.willWaitSince(times.moment(phone.lastSeen)) : words.composer.willWait}
-    </p>
-  );
-}
-
-/** How much of an SMS is left; only when it begins to matter. */
-function Count({ text }: { text: string }) {
-  const words = useWords();
-  const { count, left, encoding } = segments(text);
-  if (count < 2 && encoding === 'gsm7' && text.length < SHOW_COUNT_FROM) return null;
-  return (
-    <p className="composer-count" title={encoding === 'ucs2' ? words.composer.unicode : undefined}>
-      {words.composer.parts(count)}
-      <span aria-hidden="true"> · </span>
-      {words.composer.left(left)}
-    </p>
   );
 }
 

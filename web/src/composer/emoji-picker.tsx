@@ -1,5 +1,5 @@
 import { useEffect, useRef, type KeyboardEvent } from 'react';
-import { useWords } from '../i18n/words.js';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { usePreferences } from '../preferences.js';
 
 // Those that people write in texts; the system's own picker has the rest.
@@ -15,7 +15,7 @@ const GROUPS = {
 const RECENT = 16;
 
 export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }) {
-  const words = useWords();
+  const words = useInsideWords();
   const [{ recentEmoji = [] }, setPreferences] = usePreferences();
   const picker = useRef<HTMLDivElement>(null);
   const close = useRef(onClose);
@@ -25,7 +25,8 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
     // Once, as it opens: later the focus is where the person put it.
     picker.current?.querySelector('button')?.focus();
     const outside = (event: PointerEvent) => {
-      if (!(event.target as Element).closest('.composer')) close.current();
+      // Whatever holds the picker holds the button that opened it, too.
+      if (!picker.current?.parentElement?.contains(event.target as Node)) close.current();
     };
     document.addEventListener('pointerdown', outside);
     return () => document.removeEventListener('pointerdown', outside);

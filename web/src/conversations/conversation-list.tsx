@@ -1,7 +1,8 @@
 import type { Conversation } from '@pairline/client';
-import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { useClient, useClientState } from '../client.js';
 import { useWords } from '../i18n/words.js';
+import { part } from '../part.js';
 import { follow, navigate, toHash, useRoute } from '../route.js';
 import { ArchiveIcon } from '../ui/icons.js';
 import { Menu, type MenuPlace } from '../ui/menu.js';
@@ -11,6 +12,10 @@ import { useVirtualRows } from '../ui/use-virtual-rows.js';
 import { ConversationRow } from './conversation-row.js';
 import { conversationName } from './naming.js';
 import { useConversations } from './use-conversations.js';
+import { entryRoute, isOpen, same, useEntries, type Entry } from './use-entries.js';
+
+const ChatRow = lazy(part(() => import('../chats/chat-row.js')));
+const ChatMenu = lazy(part(() => import('../chats/chat-menu.js')));
 
 const ROW_REM = 4.5; // conversations.css: the height of .conversation
 
@@ -19,22 +24,23 @@ export function ConversationList({ archived = false }: { archived?: boolean }) {
   const words = useWords();
   const route = useRoute();
   const reading = useConversations();
-  const [menu, setMenu] = useState<{ conversation: Conversation; place: MenuPlace }>();
+  const [menu, setMenu] = useState<{ entry: Entry; place: MenuPlace }>();
   const scroller = useRef<HTMLDivElement>(null);
-  const all = reading.value ?? [];
-  const shown = all.filter((conversation) => conversation.archived === archived);
-  const archivedOnes = archived ? [] : all.filter((conversation) => conversation.archived);
-  const selected = route.page === 'conversation' ? route.id : undefined;
+  const all = useEntries() ?? [];
+  const shown = all.filter((entry) => same(entry).archived === archived);
+  const archivedOnes = archived ? [] : all.filter((entry) => same(entry).archived);
 
-  const row = ROW_REM * rem();
-  const { from, to, reveal } = useVirtualRows(scroller, shown.length, row);
+  const height = ROW_REM * rem();
+  const { from, to, reveal } = useVirtualRows(scroller, shown.length, height);
 
   // Brings a conversation that was opened from elsewhere into view.
-  const at = shown.findIndex(({ id }) => id === selected);
+  const at = shown.findIndex((entry) => isOpen(entry, route));
+  const opened = shown[at] && toHash(entryRoute(shown[at]));
+  const replace = route.page === 'conversation' || route.page === 'chat';
   useEffect(() => {
     if (at >= 0) reveal(at);
     // Only when another one was opened, not when messages reorder the list.
-  }, [selected]);
+  }, [opened]);
 
   if (reading.value === undefined) {
     if (!reading.error) return <Skeleton />;
@@ -70,24 +76,33 @@ export function ConversationList({ archived = false }: { archived?: boolean }) {
           <ul
             className="conversation-list"
             aria-label={archived ? words.list.archived : words.list.title}
-            style={{ height: shown.length * row }}
+            style={{ height: shown.length * height }}
           >
-            {shown.slice(from, to).map((conversation, offset) => (
-              <li
-                key={conversation.id}
-                data-index={from + offset}
-                aria-setsize={shown.length}
-                aria-posinset={from + offset + 1}
-                style={{ transform: `translateY(${(from + offset) * row}px)` }}
-              >
-                <ConversationRow
-                  conversation={conversation}
-                  selected={conversation.id === selected}
-                  replace={selected !== undefined}
-                  onMenu={(place) => setMenu({ conversation, place })}
-                />
-              </li>
-            ))}
+            {shown.slice(from, to).map((entry, offset) => {
+              const hash = toHash(entryRoute(entry));
+              const row = {
+                selected: hash === opened,
+                replace,
+                onMenu: (place: MenuPlace) => setMenu({ entry, place }),
+              };
+              return (
+                <li
+                  key={hash}
+                  data-index={from + offset}
+                  aria-setsize={shown.length}
+                  aria-posinset={from + offset + 1}
+                  style={{ transform: `translateY(${(from + offset) * height}px)` }}
+                >
+                  {entry.chat ? (
+                    <Suspense>
+                      <ChatRow chat={entry.chat} {...row} />
+                    </Suspense>
+                  ) : (
+                    <ConversationRow conversation={entry.conversation} {...row} />
+                  )}
+                </li>
+              );
+            })}
           </ul>
           {archivedOnes.length > 0 && (
             <a className="archive-link" href={toHash({ page: 'archived' })} onClick={follow({ page: 'archived' })}>
@@ -98,7 +113,18 @@ export function ConversationList({ archived = false }: { archived?: boolean }) {
           )}
         </div>
       )}
-      {menu && <ConversationMenu {...menu} onClose={() => setMenu(undefined)} />}
+      {menu?.entry.chat && (
+        <Suspense>
+          <ChatMenu chat={menu.entry.chat} place={menu.place} onClose={() => setMenu(undefined)} />
+        </Suspense>
+      )}
+      {menu?.entry.conversation && (
+        <ConversationMenu
+          conversation={menu.entry.conversation}
+          place={menu.place}
+          onClose={() => setMenu(undefined)}
+        />
+      )}
     </>
   );
 }
@@ -137,7 +163,7 @@ function ConversationMenu({
 
 function NothingYet({ archived }: { archived: boolean }) {
   const words = useWords();
-  const { phase } = useClientState();
+  const { phase, phone } = useClientState();
   if (archived) return <EmptyState title={words.list.emptyArchive} />;
   if (phase === 'syncing' || phase === 'connecting') {
     return (
@@ -149,7 +175,7 @@ function NothingYet({ archived }: { archived: boolean }) {
   }
   return (
     <EmptyState title={words.list.empty}>
-      <p>{words.list.emptyWhy}</p>
+      <p>{phone.gone ? words.list.emptyWithoutPhone : words.list.emptyWhy}</p>
       <button type="button" className="button button-primary" onClick={() => navigate({ page: 'new' })}>
         {words.list.new}
       </button>

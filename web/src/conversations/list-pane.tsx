@@ -1,6 +1,6 @@
 import { lazy, Suspense, useRef, useState, type KeyboardEvent } from 'react';
+import { useChats } from '../chats/use-chats.js';
 import { useWords } from '../i18n/words.js';
-import { NotificationOffer } from '../notifications/notification-offer.js';
 import { part } from '../part.js';
 import { follow, toHash } from '../route.js';
 import { SearchBox } from '../search/search-box.js';
@@ -9,20 +9,36 @@ import { BackIcon, SettingsIcon, Mark, PenIcon } from '../ui/icons.js';
 import { ConversationList } from './conversation-list.js';
 import './conversations.css';
 
+export type ListPage = 'home' | 'archived' | 'new' | 'new-group';
+
 const NewConversation = lazy(part(() => import('./new-conversation.js')));
+const NewGroup = lazy(part(() => import('../chats/new-group.js')));
+const NotificationOffer = lazy(part(() => import('../notifications/notification-offer.js')));
+const Invitations = lazy(part(() => import('../chats/invitations.js')));
 const SearchResults = lazy(part(() => import('../search/search-results.js')));
 
-export function ListPane({ page, onLeave }: { page: 'home' | 'archived' | 'new'; onLeave: () => void }) {
+export function ListPane({ page, onLeave }: { page: ListPage; onLeave: () => void }) {
   const words = useWords();
   const [query, setQuery] = useState('');
+  const { invitations } = useChats();
   const below = useRef<HTMLDivElement>(null);
 
   if (page === 'new') {
     return (
       <>
-        <SubHeader title={words.new.title} onBack={onLeave} />
+        <SubHeader title={words.list.new} onBack={onLeave} />
         <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
           <NewConversation />
+        </Suspense>
+      </>
+    );
+  }
+  if (page === 'new-group') {
+    return (
+      <>
+        <SubHeader title={words.list.newGroup} onBack={onLeave} />
+        <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
+          <NewGroup />
         </Suspense>
       </>
     );
@@ -69,7 +85,14 @@ export function ListPane({ page, onLeave }: { page: 'home' | 'archived' | 'new';
       <div onKeyDown={onKeyDown}>
         <SearchBox query={query} onQuery={setQuery} />
       </div>
-      <NotificationOffer />
+      <Suspense>
+        <NotificationOffer />
+      </Suspense>
+      {invitations > 0 && (
+        <Suspense>
+          <Invitations />
+        </Suspense>
+      )}
       <div className="list-body" ref={below}>
         {query.trim() ? (
           <Suspense>

@@ -6,3 +6,9 @@ import { shownNumber } from '../numbers.js';
 export function conversationName(conversation: Pick<Conversation, 'name' | 'number'>, words: Words): string {
   return conversation.name || shownNumber(conversation.number) || words.somebody;
 }
+
+/** What stands for files where there is no text; nothing where there are none. `type`: of the first. */
+export function lineOfFiles(type: string | undefined, words: Words): string {
+  if (type === undefined) return '';
+  return type.startsWith('image/') ? words.list.picture : words.list.file;
+}

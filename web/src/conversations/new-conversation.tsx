@@ -1,8 +1,9 @@
 import type { CountryCode } from 'libphonenumber-js/min';
 import { AsYouType, parsePhoneNumberFromString } from 'libphonenumber-js/min';
 import { useEffect, useId, useRef, useState, type KeyboardEvent } from 'react';
-import { useClient, useReading } from '../client.js';
-import { useWords } from '../i18n/words.js';
+import { BeginPrivate, FindPeople } from '../chats/begin.js';
+import { useClient, useClientState, useReading } from '../client.js';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { shownNumber } from '../numbers.js';
 import { navigate } from '../route.js';
 import { fold } from '../search/words-in-text.js';
@@ -17,10 +18,16 @@ interface Person {
   number: string;
 }
 
-/** Asks for a number, or a contact's name, and opens the thread with it. */
+/** Asks whom to write to: by number and name where there is a phone, else by name. */
 export default function NewConversation() {
+  const { phone } = useClientState();
+  return phone.gone ? <FindPeople /> : <ByNumber />;
+}
+
+/** Asks for a number, or a name, and opens the thread with it. */
+function ByNumber() {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const fieldId = useId();
   const [input, setInput] = useState('');
   const [checked, setChecked] = useState(false);
@@ -121,6 +128,7 @@ export default function NewConversation() {
           </ul>
         </section>
       )}
+      {(!isNumberLike(input) || input === '') && <BeginPrivate query={input} />}
       {people.length === 0 && input !== '' && number === undefined && (
         <p className="field-hint new-none">{words.new.noContacts}</p>
       )}

@@ -4,13 +4,13 @@ import { usePreferences } from '../preferences.js';
 import { BellIcon } from '../ui/icons.js';
 import { isOffered, onOffer, turnOff, turnOn } from './notifications.js';
 
-export function NotificationOffer() {
+export default function NotificationOffer() {
   const words = useWords();
   const shown = useSyncExternalStore(onOffer, isOffered);
   usePreferences(); // The answer is a preference.
   if (!shown || !isOffered()) return null;
   return (
-    <section className="offer" aria-label={words.settings.notifications}>
+    <section className="offer" aria-label={words.notice.title}>
       <p>
         <BellIcon />
         {words.notice.offer}

@@ -1,5 +1,5 @@
 import { getPreferences, setPreferences } from '../preferences.js';
-import { navigate } from '../route.js';
+import { goTo } from '../route.js';
 
 // Permission is never asked for by itself: a person is offered notifications after the first message that they missed,
 // and says yes with a button.
@@ -42,23 +42,24 @@ interface Notice {
   text: string;
   /** Several tabs that show the same message show one notification. */
   id: string;
-  conversationId: string;
+  /** Where it leads. */
+  hash: string;
 }
 
-export function notify({ title, text, id, conversationId }: Notice): void {
+export function notify({ title, text, id, hash }: Notice): void {
   if (!canNotify() || Notification.permission !== 'granted' || getPreferences().notifications !== 'on') return;
-  const options: NotificationOptions = { body: text, tag: id, icon: '/icon-192.png', data: { conversationId } };
-  void showNotice(title, options, conversationId);
+  const options: NotificationOptions = { body: text, tag: id, icon: '/icon-192.png', data: { hash } };
+  void showNotice(title, options, hash);
 }
 
-async function showNotice(title: string, options: NotificationOptions, conversationId: string): Promise<void> {
+async function showNotice(title: string, options: NotificationOptions, hash: string): Promise<void> {
   const registration = await navigator.serviceWorker?.getRegistration();
   // Phones' browsers show notifications of a service worker only.
   if (registration?.active) return registration.showNotification(title, options);
   const notification = new Notification(title, options);
   notification.onclick = () => {
     window.focus();
-    navigate({ page: 'conversation', id: conversationId });
+    goTo(hash);
     notification.close();
   };
 }

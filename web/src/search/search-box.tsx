@@ -1,3 +1,4 @@
+import { useChats } from '../chats/use-chats.js';
 import { useClient } from '../client.js';
 import { useWords } from '../i18n/words.js';
 import { CloseIcon, SearchIcon } from '../ui/icons.js';
@@ -6,6 +7,7 @@ import './search.css';
 export function SearchBox({ query, onQuery }: { query: string; onQuery: (query: string) => void }) {
   const client = useClient();
   const words = useWords();
+  const { chats } = useChats();
   return (
     <search className="search-box">
       <SearchIcon />
@@ -19,7 +21,7 @@ export function SearchBox({ query, onQuery }: { query: string; onQuery: (query: 
         value={query}
         onFocus={() => {
           // Reads ahead; a search that follows tells when it fails.
-          import('./search.js').then(({ prepareSearch }) => prepareSearch(client)).catch(() => {});
+          import('./search.js').then(({ prepareSearch }) => prepareSearch(client, chats)).catch(() => {});
         }}
         onChange={(event) => onQuery(event.target.value)}
         onKeyDown={(event) => {
@@ -31,7 +33,7 @@ export function SearchBox({ query, onQuery }: { query: string; onQuery: (query: 
         }}
       />
       {query && (
-        <button type="button" className="icon-button" aria-label={words.search.clear} onClick={() => onQuery('')}>
+        <button type="button" className="icon-button" aria-label={words.list.clearSearch} onClick={() => onQuery('')}>
           <CloseIcon />
         </button>
       )}

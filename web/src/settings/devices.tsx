@@ -1,7 +1,7 @@
 import type { Device } from '@pairline/client';
 import { useEffect, useId, useState } from 'react';
 import { useClient, useReading } from '../client.js';
-import { useWords } from '../i18n/words.js';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { useTimes } from '../times.js';
 import { Dialog } from '../ui/dialog.js';
 import { BrowserIcon, PhoneIcon, WarningIcon } from '../ui/icons.js';
@@ -14,7 +14,7 @@ const ACTIVE_MS = 90_000; // Seen so lately, a device counts as active.
 /** Everything that is linked, and what can be done about it. */
 export function Devices() {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const reading = useReading(
     'devices',
     () => client.devices(),
@@ -49,7 +49,7 @@ export function Devices() {
 }
 
 function DeviceRow({ device, onAsk }: { device: Device; onAsk: (what: Asking['what']) => void }) {
-  const words = useWords();
+  const words = useInsideWords();
   const times = useTimes();
   const { kind, name, model, current, verified, lastSeen, createdAt } = device;
   const active = current || Date.now() - lastSeen < ACTIVE_MS;
@@ -104,7 +104,7 @@ interface DialogProps {
 
 function RenameDialog({ device, onDone, onClose }: DialogProps) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const id = useId();
   const { attempt } = useToasts();
   const [name, setName] = useState(device.name);
@@ -130,7 +130,7 @@ function RenameDialog({ device, onDone, onClose }: DialogProps) {
 
 function RemoveDialog({ device, onDone, onClose }: DialogProps) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   const remove = async () => {
     if (await attempt(() => client.removeDevice(device.id))) onDone();
@@ -150,7 +150,7 @@ function RemoveDialog({ device, onDone, onClose }: DialogProps) {
 
 function WordsDialog({ device, onClose }: { device: Device; onClose: () => void }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   const [safety, setSafety] = useState<string[] | null>();
   useEffect(() => {

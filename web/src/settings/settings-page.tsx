@@ -1,19 +1,24 @@
-import { useId, useState } from 'react';
+import { lazy, Suspense, useId, useState } from 'react';
 import { useClient, useClientState } from '../client.js';
-import { LANGUAGE_NAMES, useLanguage, useWords } from '../i18n/words.js';
+import { useInsideWords } from '../i18n/inside-words.js';
+import { LANGUAGE_NAMES, useLanguage } from '../i18n/words.js';
 import { canNotify, turnOff, turnOn } from '../notifications/notifications.js';
 import { playSound } from '../notifications/sound.js';
+import { part } from '../part.js';
 import { usePreferences, type Language } from '../preferences.js';
 import { goBack } from '../route.js';
 import { Dialog } from '../ui/dialog.js';
 import { BackIcon, LockIcon, WarningIcon } from '../ui/icons.js';
+import { Switch } from '../ui/switch.js';
 import { useToasts } from '../ui/toasts.js';
 import { Devices } from './devices.js';
 import './settings.css';
 
+const ProfileSettings = lazy(part(() => import('../chats/profile-settings.js')));
+
 /** `code`: the link of another browser that is to be let in, when the page was opened by it. */
 export default function SettingsPage({ code }: { code?: string }) {
-  const words = useWords();
+  const words = useInsideWords();
   const { encrypted } = useClientState();
   return (
     <div className="settings">
@@ -31,6 +36,9 @@ export default function SettingsPage({ code }: { code?: string }) {
           </p>
           <Devices />
           <LinkBrowser code={code} />
+          <Suspense fallback={<p className="page-loading">{words.loading}</p>}>
+            <ProfileSettings />
+          </Suspense>
           <Notifications />
           <Looks />
           <Keys />
@@ -43,7 +51,7 @@ export default function SettingsPage({ code }: { code?: string }) {
 
 function LinkBrowser({ code = '' }: { code: string | undefined }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const id = useId();
   const { attempt, tell } = useToasts();
   const [value, setValue] = useState(code);
@@ -92,7 +100,7 @@ function LinkBrowser({ code = '' }: { code: string | undefined }) {
 }
 
 function Notifications() {
-  const words = useWords();
+  const words = useInsideWords();
   const [{ notifications, sound = false }, setPreferences] = usePreferences();
   const denied = canNotify() && Notification.permission === 'denied';
   return (
@@ -117,44 +125,8 @@ function Notifications() {
   );
 }
 
-function Switch({
-  label,
-  on,
-  disabled = false,
-  hint,
-  onChange,
-}: {
-  label: string;
-  on: boolean;
-  disabled?: boolean;
-  hint?: string | undefined;
-  onChange: (on: boolean) => void;
-}) {
-  const id = useId();
-  return (
-    <div className="setting">
-      <label htmlFor={id}>{label}</label>
-      <input
-        id={id}
-        className="switch"
-        type="checkbox"
-        role="switch"
-        checked={on}
-        disabled={disabled}
-        aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(event) => onChange(event.target.checked)}
-      />
-      {hint && (
-        <p id={`${id}-hint`} className="field-hint">
-          {hint}
-        </p>
-      )}
-    </div>
-  );
-}
-
 function Looks() {
-  const words = useWords();
+  const words = useInsideWords();
   const language = useLanguage();
   const id = useId();
   const [{ theme }, setPreferences] = usePreferences();
@@ -205,7 +177,7 @@ const KEYS = {
 } as const;
 
 function Keys() {
-  const words = useWords();
+  const words = useInsideWords();
   return (
     <section className="keys">
       <h2>{words.settings.keys}</h2>
@@ -227,10 +199,11 @@ function Keys() {
 
 function Leave() {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   const [asking, setAsking] = useState<'here' | 'everywhere'>();
   const everywhere = asking === 'everywhere';
+  const { phone } = useClientState();
   return (
     <section>
       <h2>{words.settings.leave}</h2>
@@ -250,7 +223,13 @@ function Leave() {
           onConfirm={() => void attempt(() => (everywhere ? client.signOutEverywhere() : client.signOut()))}
           onClose={() => setAsking(undefined)}
         >
-          <p>{everywhere ? words.settings.leaveEverywhereWhy : words.settings.leaveHereWhy}</p>
+          <p>
+            {phone.gone
+              ? words.settings.leaveAloneWhy
+              : everywhere
+                ? words.settings.leaveEverywhereWhy
+                : words.settings.leaveHereWhy}
+          </p>
         </Dialog>
       )}
     </section>

@@ -1,13 +1,18 @@
 import type { Message } from '@pairline/client';
-import { memo } from 'react';
+import { lazy, memo, Suspense, useCallback } from 'react';
 import { useClient } from '../client.js';
-import { useWords } from '../i18n/words.js';
+import { lineOfFiles } from '../conversations/naming.js';
+import { useInsideWords } from '../i18n/inside-words.js';
+import { part } from '../part.js';
 import { useTimes } from '../times.js';
 import { LockIcon, MoreIcon, WarningIcon } from '../ui/icons.js';
 import { menuPlace, type MenuPlace } from '../ui/menu.js';
 import { useToasts } from '../ui/toasts.js';
-import { linkParts } from './links.js';
+import { LinkedText, onlyEmoji } from './bubble-text.js';
 import { StatusTick } from './status-tick.js';
+
+// Few texts come with files.
+const Attachments = lazy(part(() => import('../files/attachments.js').then(({ Attachments }) => ({ default: Attachments })))); // prettier-ignore
 
 interface Props {
   message: Message;
@@ -22,9 +27,11 @@ interface Props {
 
 export const Bubble = memo(
   function Bubble({ message, name, first, last, statusInWords, marked, onMenu }: Props) {
-    const words = useWords();
+    const client = useClient();
+    const load = useCallback(() => client.files(), [client]);
+    const words = useInsideWords();
     const times = useTimes();
-    const { id, text, type, status, fault, timestamp, unsealed } = message;
+    const { id, text, files, type, status, fault, timestamp, unsealed } = message;
     const classes = [
       'message',
       `message-${type}`,
@@ -64,9 +71,18 @@ export const Bubble = memo(
               {words.thread.fault[fault]}
             </p>
           ) : (
-            <p className="bubble-text" dir="auto">
-              <Text text={text} />
-            </p>
+            <>
+              {files && (
+                <Suspense fallback={<p className="bubble-text">{lineOfFiles(files[0]?.type, words)}</p>}>
+                  <Attachments load={load} files={files} />
+                </Suspense>
+              )}
+              {text !== '' && (
+                <p className="bubble-text" dir="auto">
+                  <LinkedText text={text} />
+                </p>
+              )}
+            </>
           )}
           <p className="bubble-foot">
             <time dateTime={new Date(timestamp).toISOString()} title={times.full(timestamp)}>
@@ -84,7 +100,7 @@ export const Bubble = memo(
         >
           <MoreIcon />
         </button>
-        {status === 'failed' && <RetryButton id={id} />}
+        {status === 'failed' && !files && <RetryButton id={id} />}
       </li>
     );
   },
@@ -97,6 +113,7 @@ export const Bubble = memo(
     before.marked === after.marked &&
     before.onMenu === after.onMenu &&
     before.message.text === after.message.text &&
+    before.message.files?.length === after.message.files?.length &&
     before.message.status === after.message.status &&
     before.message.fault === after.message.fault &&
     before.message.unsealed === after.message.unsealed &&
@@ -105,7 +122,7 @@ export const Bubble = memo(
 
 /** Folded under its mark, without links: nothing of it may pass for what the phone sealed. */
 function Unsealed({ text }: { text: string }) {
-  const { mark, why } = useWords().thread.unsealed;
+  const { mark, why } = useInsideWords().thread.unsealed;
   return (
     <details className="bubble-unsealed">
       <summary>
@@ -118,31 +135,13 @@ function Unsealed({ text }: { text: string }) {
   );
 }
 
-function Text({ text }: { text: string }) {
-  return linkParts(text).map((part, index) =>
-    part.href === undefined ? (
-      part.text
-    ) : (
-      <a key={index} href={part.href} target="_blank" rel="noopener noreferrer nofollow" title={part.href}>
-        {part.text}
-      </a>
-    ),
-  );
-}
-
 function RetryButton({ id }: { id: string }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   return (
     <button type="button" className="retry-button" onClick={() => void attempt(() => client.retry(id))}>
       {words.thread.retry}
     </button>
   );
-}
-
-const EMOJI = /^(?:\p{RGI_Emoji}\s*){1,3}$/v;
-
-function onlyEmoji(text: string): boolean {
-  return text.length < 60 && EMOJI.test(text);
 }

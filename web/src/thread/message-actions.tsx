@@ -1,6 +1,6 @@
 import type { Message } from '@pairline/client';
 import { useClient } from '../client.js';
-import { useWords } from '../i18n/words.js';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { Dialog } from '../ui/dialog.js';
 import { Menu, type MenuPlace } from '../ui/menu.js';
 import { useToasts } from '../ui/toasts.js';
@@ -18,22 +18,22 @@ export function MessageMenu({
   onClose: () => void;
 }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const copy = useCopy();
   const { attempt } = useToasts();
   const items = [
-    ...(message.fault ? [] : [{ label: words.thread.copyText, act: () => copy(message.text) }]),
-    ...(message.status === 'failed'
+    ...(message.fault || message.text === '' ? [] : [{ label: words.thread.copyText, act: () => copy(message.text) }]),
+    ...(message.status === 'failed' && !message.files
       ? [{ label: words.thread.retry, act: () => void attempt(() => client.retry(message.id)) }]
       : []),
     { label: words.thread.delete, dangerous: true, act: () => onDelete(message) },
   ];
-  return <Menu label={words.thread.menu} items={items} place={place} onClose={onClose} />;
+  return <Menu label={words.thread.menu} items={items} note={words.thread.plain} place={place} onClose={onClose} />;
 }
 
 export function DeleteDialog({ message, onClose }: { message: Message; onClose: () => void }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   return (
     <Dialog

@@ -20,9 +20,9 @@ export function StatusTick({ status, inWords = false }: { status: Status; inWord
   const words = useWords();
   const Icon = ICONS[status];
   return (
-    <span className={`status-tick status-tick-${status}`} title={words.thread.status[status]}>
+    <span className={`status-tick status-tick-${status}`} title={words.status[status]}>
       <Icon />
-      <span className={inWords ? 'status-word' : 'hidden-words'}>{words.thread.status[status]}</span>
+      <span className={inWords ? 'status-word' : 'hidden-words'}>{words.status[status]}</span>
     </span>
   );
 }

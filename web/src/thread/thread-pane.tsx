@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'react';
 import { useClient, useReading } from '../client.js';
-import { Composer } from '../composer/composer.js';
+import { TextComposer } from '../composer/text-composer.js';
 import { conversationName } from '../conversations/naming.js';
 import { useConversations } from '../conversations/use-conversations.js';
-import { useWords } from '../i18n/words.js';
+import { useInsideWords } from '../i18n/inside-words.js';
 import { shownNumber } from '../numbers.js';
 import { goBack, navigate } from '../route.js';
 import { StatusLine } from '../status-line.js';
@@ -23,7 +23,7 @@ type Props =
 /** One conversation, or a number that nothing was written to yet. */
 export default function ThreadPane({ conversationId, target, number }: Props) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const { attempt } = useToasts();
   const list = useConversations().value;
   const reading = useReading(
@@ -78,7 +78,7 @@ export default function ThreadPane({ conversationId, target, number }: Props) {
         </EmptyState>
       )}
       {(conversation ?? number) && (
-        <Composer
+        <TextComposer
           draftKey={conversation?.number || (conversationId ?? number)}
           draft={conversation?.draft ?? ''}
           saveDraft={conversationId === undefined ? undefined : (text) => client.saveDraft(conversationId, text)}
@@ -101,7 +101,7 @@ function ThreadHeader({
   conversation: { id: string; pinned: boolean; archived: boolean } | undefined;
 }) {
   const client = useClient();
-  const words = useWords();
+  const words = useInsideWords();
   const copy = useCopy();
   const { attempt } = useToasts();
   const [menu, setMenu] = useState<MenuPlace>();

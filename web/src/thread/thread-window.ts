@@ -1,12 +1,27 @@
-import type { Message, WebClient } from '@pairline/client';
+/** Where a thread is read from; all oldest first. */
+export interface Source<M extends Placed> {
+  newest(limit: number): Promise<M[]>;
+  before(message: M, limit: number): Promise<M[]>;
+  after(message: M, limit: number): Promise<M[]>;
+  around(id: string, limit: number): Promise<M[]>;
+  message(id: string): Promise<M | undefined>;
+  /** Calls whenever something of the thread changed. */
+  onChange(changed: () => void): () => void;
+}
 
-export const PAGE = 50;
+export interface Placed {
+  id: string;
+  /** ms since 1970 */
+  timestamp: number;
+}
+
+const PAGE = 50;
 /** More messages than this are never in the page at once; what leaves at one end is read again when it comes back. */
 const MOST = 200;
 
 /** What is shown of a conversation: a stretch of its messages, oldest first. */
-export interface Stretch {
-  messages: readonly Message[];
+export interface Stretch<M extends Placed> {
+  messages: readonly M[];
   /** Nothing older, or newer, exists. */
   atStart: boolean;
   atEnd: boolean;
@@ -16,31 +31,30 @@ export interface Stretch {
  * A window on a conversation of any length, moved by pages. Its readings happen one after the other, so that none works on
  * what another is about to replace.
  */
-export class ThreadWindow {
-  private stretch: Stretch = { messages: [], atStart: false, atEnd: false };
+export class ThreadWindow<M extends Placed> {
+  private stretch: Stretch<M> = { messages: [], atStart: false, atEnd: false };
   private queue: Promise<unknown> = Promise.resolve();
   private refreshing = false;
   private over = false;
 
   constructor(
-    private readonly client: WebClient,
-    private readonly conversationId: string,
+    private readonly source: Source<M>,
     /** Called with each new stretch. */
-    private readonly onChange: (stretch: Stretch) => void,
+    private readonly onChange: (stretch: Stretch<M>) => void,
   ) {}
 
   openNewest(): Promise<void> {
     return this.next(async () => {
-      const messages = await this.client.messages(this.conversationId, { limit: PAGE });
+      const messages = await this.source.newest(PAGE);
       return { messages, atStart: messages.length < PAGE, atEnd: true };
     });
   }
 
   openAround(messageId: string): Promise<void> {
     return this.next(async () => {
-      const messages = await this.client.around(messageId, PAGE);
+      const messages = await this.source.around(messageId, PAGE);
       if (messages.length > 0) return { messages, atStart: false, atEnd: false };
-      const newest = await this.client.messages(this.conversationId, { limit: PAGE });
+      const newest = await this.source.newest(PAGE);
       return { messages: newest, atStart: newest.length < PAGE, atEnd: true };
     });
   }
@@ -49,7 +63,7 @@ export class ThreadWindow {
     return this.next(async ({ messages, atStart, atEnd }) => {
       const first = messages[0];
       if (atStart || first === undefined) return undefined;
-      const before = await this.client.messages(this.conversationId, { limit: PAGE, before: first });
+      const before = await this.source.before(first, PAGE);
       const all = [...before, ...messages];
       return { messages: all.slice(0, MOST), atStart: before.length < PAGE, atEnd: atEnd && all.length <= MOST };
     });
@@ -59,7 +73,7 @@ export class ThreadWindow {
     return this.next(async ({ messages, atStart, atEnd }) => {
       const last = messages.at(-1);
       if (atEnd || last === undefined) return undefined;
-      const after = await this.client.after(last, PAGE);
+      const after = await this.source.after(last, PAGE);
       const all = [...messages, ...after];
       return { messages: all.slice(-MOST), atStart: atStart && all.length <= MOST, atEnd: after.length < PAGE };
     });
@@ -74,13 +88,13 @@ export class ThreadWindow {
       const first = messages[0];
       if (first === undefined || (following && atEnd)) {
         const limit = Math.max(PAGE, Math.min(messages.length + 1, MOST));
-        const newest = await this.client.messages(this.conversationId, { limit });
+        const newest = await this.source.newest(limit);
         return { messages: newest, atStart: newest.length < limit, atEnd: true };
       }
-      const still = await this.client.message(first.id);
+      const still = await this.source.message(first.id);
       const limit = messages.length + (atEnd ? PAGE : -1);
-      const rest = limit > 0 ? await this.client.after(first, limit) : [];
-      const [older] = await this.client.messages(this.conversationId, { limit: 1, before: first });
+      const rest = limit > 0 ? await this.source.after(first, limit) : [];
+      const [older] = await this.source.before(first, 1);
       return {
         messages: [...(still ? [still] : []), ...rest],
         atStart: older === undefined,
@@ -93,7 +107,7 @@ export class ThreadWindow {
     this.over = true;
   }
 
-  private next(step: (from: Stretch) => Promise<Stretch | undefined>): Promise<void> {
+  private next(step: (from: Stretch<M>) => Promise<Stretch<M> | undefined>): Promise<void> {
     const done = this.queue.then(async () => {
       if (this.over) return;
       const stretch = await step(this.stretch);

@@ -17,7 +17,8 @@ function initials(name: string): string {
   return chosen.map((part) => [...(part ?? '')][0]?.toLocaleUpperCase() ?? '').join('');
 }
 
-function hue(text: string): number {
+/** The number of somebody's color. */
+export function hue(text: string): number {
   let hash = 0;
   for (const character of text) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) | 0;
   return Math.abs(hash) % HUES;

@@ -51,6 +51,24 @@ export const BrowserIcon = icon(<path d="M4 5h16v11H4zM9 20h6M12 16v4" />);
 export const PersonIcon = icon(
   <path d="M12 4.5a3.7 3.7 0 1 1 0 7.4 3.7 3.7 0 0 1 0-7.4zM4.5 20c.6-3.7 3.7-5.7 7.5-5.7s6.9 2 7.5 5.7" />,
 );
+export const InfoIcon = icon(
+  <>
+    <circle cx="12" cy="12" r="8.5" />
+    <path d="M12 11v5M12 8h.01" />
+  </>,
+);
+export const GroupIcon = icon(
+  <path d="M9 5.5a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4zM2.8 19c.5-3.2 3-5 6.2-5s5.7 1.8 6.2 5M15.5 5.7a3.2 3.2 0 0 1 0 6M17.5 14.3c2 .6 3.4 2.2 3.7 4.7" />,
+);
+export const MutedIcon = icon(<path d="M6 16.5V11a6 6 0 0 1 9.5-4.9M18 11v5.5l1.5 1.5H9M10 20.5h4M4 4l16 16" />);
+export const ReplyIcon = icon(<path d="M9.5 6.5 4 12l5.5 5.5M4.5 12H14a6 6 0 0 1 6 6v.5" />);
+export const ClipIcon = icon(
+  <path d="M19.5 11.5 12 19a4.6 4.6 0 0 1-6.5-6.5l8-8a3.1 3.1 0 0 1 4.4 4.4l-7.8 7.8a1.5 1.5 0 0 1-2.2-2.2l7-7" />,
+);
+export const FileIcon = icon(<path d="M6.5 3.5h7l4 4v13h-11zM13.5 3.5v4h4" />);
+export const DownloadIcon = icon(<path d="M12 4v11m-5-5 5 5 5-5M5 19.5h14" />);
+export const NextIcon = icon(<path d="m9.5 6 6 6-6 6" />);
+export const PreviousIcon = icon(<path d="m14.5 6-6 6 6 6" />);
 export const BellIcon = icon(<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4" />);
 
 /** Two speech bubbles, one here and one on the phone. */

@@ -1,7 +1,11 @@
-import { useEffect, useLayoutEffect, useRef, type KeyboardEvent } from 'react';
+import { useEffect, useId, useLayoutEffect, useRef, type KeyboardEvent } from 'react';
 
 export interface MenuItem {
   label: string;
+  /** A sign that stands for it, beside others in the first line: `label` is read out. */
+  sign?: string;
+  /** Whether it stands already, of several. */
+  chosen?: boolean;
   dangerous?: boolean;
   act: () => void;
 }
@@ -24,11 +28,14 @@ const EDGE = 8;
 export function Menu({
   label,
   items,
+  note,
   place,
   onClose,
 }: {
   label: string;
   items: MenuItem[];
+  /** What there is to know about it. */
+  note?: string;
   place: MenuPlace;
   onClose: () => void;
 }) {
@@ -80,23 +87,41 @@ export function Menu({
     }
   };
 
+  const noteId = useId();
+  const button = (item: MenuItem) => (
+    <button
+      key={item.label}
+      type="button"
+      role="menuitem"
+      tabIndex={-1}
+      className={`menu-item${item.dangerous ? ' menu-item-danger' : ''}${item.chosen ? ' menu-item-chosen' : ''}`}
+      aria-label={item.sign && item.label}
+      title={item.sign && item.label}
+      onClick={() => {
+        onClose();
+        item.act();
+      }}
+    >
+      {item.sign ?? item.label}
+    </button>
+  );
+  const signs = items.filter(({ sign }) => sign !== undefined);
+
   return (
-    <div ref={menu} className="menu" role="menu" aria-label={label} onKeyDown={onKeyDown}>
-      {items.map((item) => (
-        <button
-          key={item.label}
-          type="button"
-          role="menuitem"
-          tabIndex={-1}
-          className={item.dangerous ? 'menu-item menu-item-danger' : 'menu-item'}
-          onClick={() => {
-            onClose();
-            item.act();
-          }}
-        >
-          {item.label}
-        </button>
-      ))}
+    <div ref={menu} className="menu">
+      <div role="menu" aria-label={label} aria-describedby={note && noteId} onKeyDown={onKeyDown}>
+        {signs.length > 0 && (
+          <div className="menu-signs" role="group">
+            {signs.map(button)}
+          </div>
+        )}
+        {items.filter(({ sign }) => sign === undefined).map(button)}
+      </div>
+      {note && (
+        <p id={noteId} className="menu-note">
+          {note}
+        </p>
+      )}
     </div>
   );
 }

@@ -10,8 +10,11 @@ interface Toast {
 
 interface Toasts {
   tell: (text: string) => void;
-  /** Runs something a person asked for; says so when it fails. Resolves with whether it worked. */
-  attempt: (action: () => Promise<unknown>) => Promise<boolean>;
+  /**
+   * Runs something a person asked for; says so when it fails, by `errors` where it is one of those. Resolves with whether
+   * it worked.
+   */
+  attempt: (action: () => Promise<unknown>, errors?: Record<string, string>) => Promise<boolean>;
 }
 
 const SHOWN_MS = 5000;
@@ -36,12 +39,12 @@ export function ToastProvider({ children }: { children: ReactNode }) {
   const value = useMemo<Toasts>(
     () => ({
       tell: (text) => add(text, false),
-      attempt: async (action) => {
+      attempt: async (action, errors) => {
         try {
           await action();
           return true;
         } catch (error) {
-          add(errorWords(words, error), true);
+          add(errors?.[(error as { code?: string }).code ?? ''] ?? errorWords(words, error), true);
           return false;
         }
       },

@@ -1,0 +1,133 @@
+import { plural } from './plural.js';
+
+const many = plural('en');
+
+/** Words of what is opened from the list. They come with the parts of the page that show them. */
+export const enInside = {
+  search: {
+    conversations: 'Conversations',
+    messages: 'Messages',
+    none: (query: string) => `Nothing found for “${query}”`,
+    noneWhy: 'Try fewer or other words. Names, numbers and message texts are searched.',
+    building: (count: number) => `Reading messages for the search… ${count.toLocaleString('en')}`,
+    results: (count: number) => many(count, { one: '1 result', other: `${count} results` }),
+    failed: 'The search could not be prepared',
+    you: 'You',
+  },
+
+  thread: {
+    messages: 'Messages',
+    older: 'Loading older messages…',
+    beginning: 'This is where the conversation begins',
+    empty: 'No messages yet',
+    emptyWhy: 'Write the first one below.',
+    latest: 'To the latest message',
+    newLine: (count: number) => many(count, { one: '1 new message', other: `${count} new messages` }),
+    failed: 'The messages could not be read',
+    gone: 'This conversation is not here any more',
+    goneWhy: 'It may have been deleted on the phone.',
+    from: (name: string) => `From ${name}`,
+    own: 'You wrote',
+    menu: 'Message actions',
+    copyText: 'Copy text',
+    delete: 'Delete',
+    deleteTitle: 'Delete this message?',
+    deleteWhy:
+      'It goes from all your browsers. What your phone has sent or received stays on the phone; what it has not sent yet is not sent.',
+    retry: 'Send again',
+    plain: 'Texts are sent by the phone: the network has no reactions, edits or read marks.',
+    copyNumber: 'Copy number',
+    fault: {
+      'no-key':
+        'This message cannot be decrypted here: its key is not on this browser. It is kept, and shown when the key arrives.',
+      tampered: 'This message was changed on its way and is not shown.',
+      'not-sealed': 'This message came unencrypted into an encrypted conversation and is not shown: it may be forged.',
+    },
+    unsealed: {
+      mark: 'Not end-to-end encrypted',
+      why: 'This did not come sealed from your phone. Another program of yours may have written it; so may whoever gets into the server, in anybody’s name.',
+      from: 'From an unknown writer',
+    },
+  },
+
+  composer: {
+    label: 'Message',
+    placeholder: 'Write a text message',
+    send: 'Send',
+    emoji: 'Emoji',
+    emojiGroups: { recent: 'Recent', faces: 'Faces', hands: 'Hands and hearts', nature: 'Nature', food: 'Food', things: 'Things' }, // prettier-ignore
+    parts: (count: number) => many(count, { one: '1 text', other: `${count} texts` }),
+    left: (count: number) => many(count, { one: '1 character left', other: `${count} characters left` }),
+    unicode: 'Contains characters outside the SMS alphabet, so a text holds 70 characters instead of 160.',
+    willWait: 'Your phone is away. What you write goes when it is back.',
+    willWaitSince: (time: string) => `Your phone is away since ${time}. What you write goes when it is back.`,
+    offline: 'No connection. What you write goes when there is one.',
+  },
+
+  new: {
+    number: 'Phone number or name',
+    hint: 'Start with + and the country code, or type a number of your own country.',
+    write: (number: string) => `Write to ${number}`,
+    invalid: 'This is not a whole phone number yet',
+    short: 'A short code',
+    contacts: 'Contacts',
+    noContacts: 'No contact fits',
+    toSomebody: (number: string) => `This starts a conversation with ${number}.`,
+  },
+
+  settings: {
+    title: 'Settings',
+    devices: 'Linked devices',
+    devicesWhy: 'Everything that can read this account’s messages.',
+    thisBrowser: 'This browser',
+    phone: 'Phone',
+    browser: 'Browser',
+    activeNow: 'Active now',
+    lastSeen: (time: string) => `Last seen ${time}`,
+    linked: (time: string) => `Linked ${time}`,
+    unverified: 'Holds no keys: it cannot read encrypted messages',
+    words: 'Safety words',
+    wordsTitle: (name: string) => `Safety words with ${name}`,
+    wordsWhy: 'Both devices show the same six words when nobody stands between them. Compare them by eye.',
+    wordsHow: 'On the phone: pairline-phone devices. On a browser: here, in its settings.',
+    wordsNone: 'There are no words to compare: one of the two devices holds no keys.',
+    name: 'Name',
+    removeTitle: (name: string) => `Remove ${name}?`,
+    removeWhy: 'It is signed out at once and cannot read what is written from now on.',
+    devicesFailed: 'The devices could not be read. They are on the server: this needs a connection.',
+    link: 'Link another browser',
+    linkWhy: 'Open Pairline in the other browser, copy the link under its code, and paste it here.',
+    linkLabel: 'Link or code from the other browser',
+    linkCarefully: 'Only paste a link that you copied yourself just now: whoever shows it gets to read everything.',
+    linkButton: 'Let it in',
+    linkDone: 'The other browser is linked',
+    notifications: 'Notifications',
+    notify: 'Show a notification for new messages',
+    notifyDenied: 'The browser blocks notifications for this page. Allow them in the browser’s site settings.',
+    notifyMissing: 'This browser cannot show notifications here.',
+    sound: 'Play a sound for new messages',
+    looks: 'Appearance and language',
+    theme: 'Theme',
+    themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
+    languageLabel: 'Language',
+    keys: 'Keyboard',
+    keyList: {
+      search: 'Search',
+      newOne: 'New conversation',
+      move: 'Previous or next conversation',
+      inside: 'Move within a list or thread',
+      actions: 'Actions for what has the focus',
+      away: 'Close, or back',
+      newline: 'New line in a message',
+    },
+    leave: 'Sign out',
+    leaveHere: 'Sign out of this browser',
+    leaveHereWhy: 'Messages, keys and drafts stored in this browser are deleted. Your phone keeps its messages.',
+    leaveAloneWhy:
+      'Messages, keys and drafts stored in this browser are deleted. If you have no other browser that is linked, nobody can ever read them again.',
+    leaveEverywhere: 'Sign out of all browsers',
+    leaveEverywhereWhy: 'Every browser of the account is signed out, this one too. Only the phone stays.',
+  },
+};
+
+export type InsideWords = typeof enInside;

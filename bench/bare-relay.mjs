@@ -30,8 +30,16 @@ io.on('connection', (socket) => {
     socket.emit('authenticated', { success: true, deviceId, deviceToken: deviceId });
   });
   // Wire.md, section B: what one device tells reaches all of its account.
-  const { token } = socket.handshake.auth;
+  const { token, conversationId } = socket.handshake.auth;
   if (token !== undefined) void socket.join(`account:${token}`);
+  // Section E: what one writes reaches all others.
+  if (conversationId !== undefined) void socket.join(`conversation:${conversationId}`);
+  socket.on('sendMessage', ({ messageContent }, ack) => {
+    const sender = { user_id: socket.id, pseudo: token };
+    const told = { conversationId, sender, messageContent, timestamp: Date.now() };
+    socket.to(`conversation:${conversationId}`).emit('newMessage', told);
+    ack?.({ ok: true });
+  });
   socket.on('session-update', ({ sessionKey, state }, ack) => {
     const told = { sessionKey, state, deviceId: socket.id, timestamp: Date.now() };
     io.to(`account:${token}`).emit('session-updated', told);

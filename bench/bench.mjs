@@ -2,7 +2,7 @@
 import { cpus } from 'node:os';
 import { Cluster } from './postgres.mjs';
 import { barePairs, makePairs } from './pairing.mjs';
-import { Server, startBare, startPairline, SECRETS } from './server.mjs';
+import { Server, startBare, startBareWs, startPairline, SECRETS } from './server.mjs';
 import { Worker } from './worker.mjs';
 
 /** Above this share of one CPU the load client, not the server, may be what was measured. */
@@ -62,6 +62,11 @@ export class Bench {
   /** @param {{ messageNew?: boolean }} [options] */
   async bare(options) {
     return this.#keep(await startBare(options));
+  }
+
+  /** A server of nothing but `ws`. */
+  async bareWs() {
+    return this.#keep(await startBareWs());
   }
 
   /** A load client of its own process. */

@@ -1,6 +1,7 @@
 // The load: many phones and browsers on raw frames, in a process of its own (so that its CPU is known and is not the bench's).
 // Driven by `Worker` in worker.mjs; every operation below answers with plain figures.
 import { randomBytes } from 'node:crypto';
+import { answerCalls, sleep, until } from './operations.mjs';
 import { meter } from './processes.mjs';
 import { digits, frame, FrameTemplate, RawSocket, startsWith } from './socket.mjs';
 
@@ -35,13 +36,6 @@ function messageText(prefix) {
 
 const unique = () => `b${randomBytes(4).toString('hex')}`;
 const micros = () => Math.round(performance.now() * 1000);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Waits until something holds, looking every few milliseconds. */
-async function until(holds, timeoutMs) {
-  for (const end = performance.now() + timeoutMs; !holds(); await sleep(5)) if (performance.now() > end) return false;
-  return true;
-}
 
 /** A phone and its browser. */
 class Pair {
@@ -404,17 +398,8 @@ const operations = {
   },
 };
 
-process.on(
-  'message',
-  async (/** @type {{ id: number, operation: string, args: object }} */ { id, operation, args }) => {
-    try {
-      const result = await operations[operation](args);
-      checkConnections();
-      process.send({ id, result });
-    } catch (error) {
-      lost = '';
-      process.send({ id, error: error.stack });
-    }
-  },
-);
-process.on('disconnect', () => process.exit());
+answerCalls(operations, () => {
+  const what = lost;
+  lost = '';
+  return what;
+});

@@ -20,17 +20,34 @@ import { agent } from './measures/agent.mjs';
 import { backfill } from './measures/backfill.mjs';
 import { delta } from './measures/delta.mjs';
 import { files } from './measures/files.mjs';
+import { groups } from './measures/groups.mjs';
 import { growth } from './measures/growth.mjs';
 import { latency } from './measures/latency.mjs';
 import { memory } from './measures/memory.mjs';
 import { pairing } from './measures/pairing.mjs';
 import { relay } from './measures/relay.mjs';
 import { send } from './measures/send.mjs';
+import { ws } from './measures/state.mjs';
 import { sync } from './measures/sync.mjs';
 import { web } from './measures/web.mjs';
 import { markdown, median, table } from './report.mjs';
 
-const measures = { relay, latency, send, backfill, delta, memory, pairing, growth, web, agent, sync, files };
+const measures = {
+  relay,
+  latency,
+  send,
+  backfill,
+  delta,
+  memory,
+  pairing,
+  growth,
+  web,
+  agent,
+  sync,
+  files,
+  groups,
+  ws,
+};
 /** Those that need nothing but the bare relay, with `--self`. */
 const bareAlone = ['relay', 'latency', 'send', 'memory'];
 

@@ -119,3 +119,7 @@ export function startBare({ messageNew = false } = {}) {
   const file = fileURLToPath(new URL('bare-relay.mjs', import.meta.url));
   return new Server(file, { BARE_MESSAGE_NEW: messageNew ? '1' : '0' }).ready();
 }
+
+export function startBareWs() {
+  return new Server(fileURLToPath(new URL('bare-ws.mjs', import.meta.url)), {}).ready();
+}

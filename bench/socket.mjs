@@ -131,21 +131,23 @@ export class RawSocket {
   #upgraded = false;
   #settle = { resolve: () => {}, reject: (/** @type {Error} */ _error) => {} };
   #auth;
+  #plain;
 
-  constructor(tcp, auth) {
+  constructor(tcp, auth, plain) {
     this.#tcp = tcp;
     this.#auth = auth;
+    this.#plain = plain;
   }
 
   /**
-   * Connects to the main namespace.
-   * @param {{ port: number, host?: string, auth?: object, query?: Record<string, string>, timeoutMs?: number }} options
+   * Connects to the main namespace; with a `path` of its own it is a plain WebSocket, whose every text is a packet.
+   * @param {{ port: number, host?: string, path?: string, auth?: object, query?: Record<string, string>, timeoutMs?: number }} options
    * @returns {Promise<RawSocket>}
    */
-  static open({ port, host = '127.0.0.1', auth, query = {}, timeoutMs = 30_000 }) {
+  static open({ port, host = '127.0.0.1', path, auth, query = {}, timeoutMs = 30_000 }) {
     return new Promise((resolve, reject) => {
       const tcp = connect({ port, host, noDelay: true });
-      const socket = new RawSocket(tcp, auth);
+      const socket = new RawSocket(tcp, auth, path !== undefined);
       const timer = setTimeout(() => socket.#end(`no Socket.IO connection after ${timeoutMs} ms`), timeoutMs);
       socket.#settle = {
         resolve: () => (clearTimeout(timer), resolve(socket)),
@@ -153,9 +155,10 @@ export class RawSocket {
       };
       tcp.on('connect', () => {
         const key = randomBytes(16).toString('base64');
-        const params = new URLSearchParams({ EIO: '4', transport: 'websocket', ...query });
+        const engine = path === undefined ? { EIO: '4', transport: 'websocket' } : {};
+        const params = new URLSearchParams({ ...engine, ...query });
         tcp.write(
-          `GET /socket.io/?${params} HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: Upgrade\r\n` +
+          `GET ${path ?? '/socket.io/'}?${params} HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: Upgrade\r\n` +
             `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
         );
       });
@@ -253,6 +256,11 @@ export class RawSocket {
     if (opcode === OPCODE.ping) return this.write(frame(buffer.subarray(start, end), OPCODE.pong));
     if (opcode === OPCODE.close) return this.#end(closing(buffer, start, end));
     if (opcode !== OPCODE.text) return;
+    if (this.#plain) {
+      // The first one says that we are signed in.
+      this.#settle.resolve();
+      return this.onPacket(buffer, start, end);
+    }
     switch (buffer[start]) {
       case 0x34: // 4: a Socket.IO packet
         switch (buffer[start + 1]) {

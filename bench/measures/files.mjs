@@ -41,12 +41,21 @@ function exchange(port, method, path, headers, size = 0) {
 /** Both ends as pairs of functions over one size. */
 function ends(server, token) {
   const auth = { ...TUS, Authorization: `Bearer ${token}` };
+  const upload = async (size, more = {}) => {
+    const { headers } = await exchange(server.port, 'POST', '/api/files', { ...auth, 'Upload-Length': size, ...more });
+    const part = { ...auth, 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': 0 };
+    await exchange(server.port, 'PATCH', headers.location, part, size);
+    return headers.location;
+  };
   return {
-    async upload(size) {
-      const { headers } = await exchange(server.port, 'POST', '/api/files', { ...auth, 'Upload-Length': size });
-      const part = { ...auth, 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': 0 };
-      await exchange(server.port, 'PATCH', headers.location, part, size);
-      return headers.location;
+    upload: (size) => upload(size),
+    /** In four parts at the same time, which are joined. */
+    async uploadParts(size) {
+      const parts = await Promise.all(
+        Array.from({ length: 4 }, () => upload(size / 4, { 'Upload-Concat': 'partial' })),
+      );
+      const joined = { ...auth, 'Upload-Concat': `final;${parts.join(' ')}` };
+      return (await exchange(server.port, 'POST', '/api/files', joined)).headers.location;
     },
     download: (path) => exchange(server.port, 'GET', path, auth),
     remove: (path) => exchange(server.port, 'DELETE', path, auth),
@@ -132,10 +141,12 @@ export async function files(bench) {
   const [size, times] = bench.quick ? [64 * MIB, 2] : [256 * MIB, 4];
   // Code and caches of both come first.
   for (const end of [us, them]) await oneByOne(bench, 'warm-up', end, 16 * MIB, 2);
-  const figures = { us: [], them: [], large: [], small: [] };
+  const figures = { us: [], them: [], parts: [], large: [], small: [] };
+  const inParts = { ...us, upload: us.uploadParts };
   for (let round = 0; round < bench.rounds; round++) {
     figures.us.push(await oneByOne(bench, 'ours', us, size, times));
     figures.them.push(await oneByOne(bench, 'bare', them, size, times));
+    figures.parts.push(await oneByOne(bench, 'in parts', inParts, size, times));
   }
   const large = bench.quick ? 20e6 : 200e6;
   for (let round = 0; round < bench.rounds; round++) {
@@ -150,6 +161,11 @@ export async function files(bench) {
   return [
     row(`upload of files of ${size / MIB} MiB, beside a bare stream to disk`, 'upload'),
     row('download of the same', 'download'),
+    {
+      measure: 'upload of the same in four parts at once that are joined, beside in one',
+      ...{ unit: 'MB/s', must: { atLeast: 0.2 } },
+      ...{ ours: figures.parts.map((run) => run.upload), reference: figures.us.map((run) => run.upload) },
+    },
     {
       measure: `resident at most during 20 uploads of ${large / 1e6} MB at once, beside 20 of a tenth`,
       ...{ unit: 'MiB', ours: figures.large, reference: figures.small, must: { atMost: 1.3 } },

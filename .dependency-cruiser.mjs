@@ -6,7 +6,7 @@ const rows = [
   ['mail'],
   ['sessions'],
   ['accounts'],
-  ['pairing', 'messaging', 'sync', 'files'],
+  ['pairing', 'messaging', 'chats', 'sync', 'files'],
   ['delivery', 'outbound', 'phones', 'ops', 'web'],
 ];
 // The packages beside the server, each with those it may import.

@@ -3,11 +3,13 @@ import { APP_FILTER } from '@nestjs/core';
 import { AccountsModule } from './accounts/accounts.module.js';
 import { AddressOf } from './address.js';
 import { ChangesModule } from './changes/changes.module.js';
+import { ChatsModule } from './chats/chats.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { ENV, type BootEnv } from './env.js';
 import { FilesModule } from './files/files.module.js';
 import { HttpErrors } from './app.filter.js';
+import { Hourly } from './hourly.js';
 import { LOG, type Log } from './log.js';
 import { MailModule } from './mail/mail.module.js';
 import { Metrics } from './metrics.js';
@@ -26,6 +28,7 @@ export class AppModule {
         MailModule,
         SessionsModule,
         AccountsModule,
+        ChatsModule,
         FilesModule,
         DeliveryModule,
         OpsModule,
@@ -36,8 +39,9 @@ export class AppModule {
         { provide: Metrics, useFactory: () => new Metrics() },
         { provide: APP_FILTER, useClass: HttpErrors },
         AddressOf,
+        Hourly,
       ],
-      exports: [ENV, LOG, Metrics, AddressOf],
+      exports: [ENV, LOG, Metrics, AddressOf, Hourly],
     };
   }
 }

@@ -3,14 +3,13 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Request } from 'express';
 import helmet from 'helmet';
-import { pinoHttp } from 'pino-http';
 import { serveDocs } from './app.docs.js';
 import { nameBodyError } from './app.filter.js';
 import { AppModule } from './app.module.js';
 import { Dtos } from './app.pipe.js';
 import { RelayIoAdapter } from './delivery/io.adapter.js';
 import type { BootEnv } from './env.js';
-import { nestLogger, requestLogging, type Log } from './log.js';
+import { logRequests, nestLogger, type Log } from './log.js';
 import { WEB_FOLDER, webClient } from './web/web-client.js';
 
 /** What pages of other origins (CORS_ORIGIN) may read of a reply. */
@@ -24,6 +23,7 @@ const FILE_HEADERS = [
     'Upload-Length',
     'Upload-Metadata',
     'Upload-Expires',
+    'Upload-Concat',
   ],
   ...['Accept-Ranges', 'Content-Disposition', 'Content-Range', 'ETag'],
 ];
@@ -35,7 +35,7 @@ export async function createApp(env: BootEnv, log: Log, webFolder = WEB_FOLDER):
     logger: nestLogger(log),
     forceCloseConnections: true,
   });
-  app.use(pinoHttp(requestLogging(log)));
+  app.use(logRequests(log));
   app.set('trust proxy', env.trustProxy);
   app.disable('x-powered-by');
   // Replies are of the moment: hashing each for a tag that nobody sends back costs more than making it.

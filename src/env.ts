@@ -44,7 +44,19 @@ export interface Env {
   eventTtlMs: number;
   /** How long an upload may take. */
   fileUploadTtlMs: number;
+  /** Where files are; unset means `dataDir`. */
+  filesBucket?: BucketSettings;
   limits: Limits;
+}
+
+/** A bucket of an S3-compatible store. */
+export interface BucketSettings {
+  /** The store's address. */
+  endpoint: string;
+  region: string;
+  bucket: string;
+  accessKeyId: string;
+  secretAccessKey: string;
 }
 
 /** People and their rows that nobody of another realm sees. */
@@ -71,8 +83,18 @@ export interface Limits {
   wrongSignInsPerMinute: number;
   /** Codes sent to one email. */
   codesPerHour: number;
+  /** For names, of one account. */
+  searchesPerQuarterHour: number;
   /** Events that are passed on and not kept, of one device. */
   signalsPerSecond: number;
+  /** Messages, edits and reactions in conversations, of one account. */
+  postsPerMinute: number;
+  /** Conversations begun and people invited, by one account. */
+  invitationsPerHour: number;
+  /** Of one conversation, invited ones included. */
+  chatMembers: number;
+  /** How long an author may edit a message, or delete it for everyone. */
+  chatEditMs: number;
   apiKeys: number;
   /** Keys with a value that an account may have, and their bytes. */
   stateKeys: number;
@@ -215,6 +237,7 @@ export function parseEnv(source: Source): Env {
     accessTtlMs: integer('ACCESS_TOKEN_MINUTES', 60, 1, 43_200) * 60_000,
     eventTtlMs: integer('EVENT_TTL_DAYS', 365, 1, 3650) * 86_400_000,
     fileUploadTtlMs: integer('FILE_UPLOAD_TTL_HOURS', 24, 1, 8760) * 3_600_000,
+    filesBucket: parseBucket(text('FILES_URL'), problems),
     limits: {
       registrationsPerHour: integer('LIMIT_REGISTRATIONS_PER_HOUR', 600, 0, 1e9),
       qrCodesPerMinute: integer('LIMIT_QR_CODES_PER_MINUTE', 120, 0, 1e9),
@@ -223,7 +246,12 @@ export function parseEnv(source: Source): Env {
       wrongSignInsPerQuarterHour: integer('LIMIT_WRONG_SIGN_INS_PER_QUARTER_HOUR', 10, 0, 1e9),
       wrongSignInsPerMinute: integer('LIMIT_WRONG_SIGN_INS_PER_MINUTE', 30, 0, 1e9),
       codesPerHour: integer('LIMIT_CODES_PER_HOUR', 10, 0, 1e9),
+      searchesPerQuarterHour: integer('LIMIT_SEARCHES_PER_QUARTER_HOUR', 300, 0, 1e9),
       signalsPerSecond: integer('LIMIT_SIGNALS_PER_SECOND', 200, 0, 1e9),
+      postsPerMinute: integer('LIMIT_POSTS_PER_MINUTE', 1200, 0, 1e9),
+      invitationsPerHour: integer('LIMIT_INVITATIONS_PER_HOUR', 1000, 0, 1e9),
+      chatMembers: integer('LIMIT_CHAT_MEMBERS', 500, 2, 10_000),
+      chatEditMs: integer('CHAT_EDIT_HOURS', 24, 0, 876_000) * 3_600_000,
       apiKeys: integer('LIMIT_API_KEYS', 100, 0, 1e6),
       stateKeys: integer('LIMIT_STATE_KEYS', 10_000, 1, 1e9),
       stateBytes: integer('LIMIT_STATE_BYTES', 16_777_216, 1024, 1e10),
@@ -261,6 +289,38 @@ function parseOrigins(value: string | undefined, problems: string[]): string[] |
       `CORS_ORIGIN must be * or a comma-separated list of origins like https://example.org, not "${wrong}".`,
     );
   return origins;
+}
+
+/** `s3://KEY:SECRET@HOST[:PORT]/BUCKET[?region=…&tls=false]`, key and secret escaped as in any address. */
+function parseBucket(value: string | undefined, problems: string[]): BucketSettings | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const bucket = /^\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/?$/.exec(url?.pathname ?? '')?.[1];
+  const { username, password, host, searchParams: asked } = url ?? { searchParams: new URLSearchParams() };
+  const tls = asked.get('tls') ?? 'true';
+  const isKnown = [...asked.keys()].every((name) => ['region', 'tls'].includes(name)) && /^(true|false)$/.test(tls);
+  const [accessKeyId, secretAccessKey] = [unescapePart(username), unescapePart(password)];
+  if (url?.protocol !== 's3:' || !bucket || !accessKeyId || !secretAccessKey || !host || !isKnown) {
+    // What was set holds a secret.
+    problems.push('FILES_URL must be like s3://key:secret@host:port/bucket?region=eu-central-1&tls=true.');
+    return undefined;
+  }
+  return {
+    endpoint: `${tls === 'true' ? 'https' : 'http'}://${host}`,
+    region: asked.get('region') ?? 'us-east-1',
+    bucket,
+    accessKeyId,
+    secretAccessKey,
+  };
+}
+
+function unescapePart(part = ''): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    // It throws for nothing else than a % that begins no escape.
+    return undefined;
+  }
 }
 
 interface RealmText {

@@ -8,6 +8,7 @@ const catalogue = {
   // Requests that do not fit
   bad_request: [400, 'The request is not valid'],
   malformed_json: [400, 'The body is not valid JSON'],
+  invalid_frame: [400, 'A message must be one JSON object {type, data, id?}'],
   unknown_event: [400, 'Unknown event'],
   invalid_payload: [400, 'The payload does not fit this event'],
   invalid_string: [400, 'A text contains characters that cannot be stored'],
@@ -26,6 +27,7 @@ const catalogue = {
   device_token_required: [401, 'Authentication failed'],
   already_authenticated: [409, 'This connection belongs to another device'],
   registration_closed: [403, 'This server takes nobody new'],
+  origin_refused: [403, 'Pages of this origin may not connect'],
   invite_required: [403, 'This server takes new phones and people by invitation only'],
   wrong_role: [403, 'This kind of device cannot do that'],
   scope_missing: [403, 'This API key may not do that'],
@@ -46,6 +48,7 @@ const catalogue = {
   mail_unavailable: [503, 'This server sends no mails'],
   accounts_unjoinable: [409, 'These two accounts cannot be joined'],
   keys_full: [409, 'This account has too many API keys'],
+  person_not_found: [404, 'Person not found'],
 
   // Pairing
   token_required: [400, 'Token is required'],
@@ -62,6 +65,22 @@ const catalogue = {
   valid_until_passed: [400, 'validUntil is in the past'],
   phone_away: [409, 'Mobile device not connected'],
 
+  // Conversations
+  invalid_content: [400, 'A content is base64 of at least 28 bytes'],
+  invitation_not_found: [404, 'Invitation not found'],
+  invitation_answered: [409, 'This invitation has been answered'],
+  already_member: [409, 'This person is in the conversation already'],
+  chat_direct: [409, 'A conversation of two takes no others and has no name'],
+  chat_full: [409, 'This conversation has as many members as it may'],
+  role_missing: [403, 'Your role in this conversation does not allow that'],
+  owner_must_hand_over: [409, 'The owner has to hand the conversation over first'],
+  message_id_taken: [409, 'This messageId already names another message'],
+  message_too_old: [409, 'The message can no longer be changed'],
+  epoch_taken: [409, 'There is a key for this epoch already'],
+  epoch_unknown: [400, 'There is no such epoch'],
+  keys_incomplete: [409, 'There has to be a key for each member, and for nobody else'],
+  key_outdated: [409, 'The conversation has a newer key'],
+
   // Shared state
   state_exists: [409, 'This key has a value already'],
   state_full: [409, 'This account shares too much'],
@@ -71,12 +90,17 @@ const catalogue = {
   wrong_offset: [409, 'The upload goes on at another offset'],
   upload_expired: [410, 'The upload was not completed in time'],
   upload_locked: [423, 'Another request writes to this upload'],
+  upload_joined: [403, 'This upload was joined from parts and takes no more bytes'],
+  part_incomplete: [409, 'A part of the upload is not complete'],
+  part_taken: [409, 'A part belongs to another upload already'],
+  link_expired: [410, 'The link has expired'],
   checksum_mismatch: [460, 'The bytes do not fit their checksum'],
   file_too_large: [413, 'The file is too large'],
   files_full: [413, 'This account has no room for the file'],
   range_unsatisfiable: [416, 'The file has no such range'],
   extension_unsupported: [501, 'This server does not support this part of tus'],
   storage_full: [507, 'The server has no room left'],
+  storage_unavailable: [503, 'The store of files is not available, try again shortly'],
 
   // Table sync and delta sync
   row_invalid: [400, 'A row cannot be stored'],

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pino from 'pino';
-import type { Options } from 'pino-http';
 import type { LoggerService } from '@nestjs/common';
+import type { Request, RequestHandler } from 'express';
 import type { Env } from './env.js';
 
 export type Log = pino.Logger;
@@ -37,24 +37,29 @@ function safeError(error: unknown): object {
   };
 }
 
-/** One line a request: what was asked, how it ended, how long it took. The query and headers stay out: they hold tokens. */
-export function requestLogging(log: Log): Options {
-  return {
-    logger: log,
-    genReqId: (request, response) => {
-      const given = request.headers['x-request-id'];
-      const id = typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
-      response.setHeader('X-Request-Id', id);
-      return id;
-    },
-    serializers: {
-      req: ({ id, method }: { id: string; method: string }) => ({ id, method }),
-      res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
-      err: safeError,
-    },
-    // As the route is written: a path that was asked for may hold ids, and one that leads nowhere anything at all.
-    customProps: (request) => ({ route: (request as { route?: { path: string } }).route?.path }),
-    customLogLevel: (_request, response, error) => (error || response.statusCode >= 500 ? 'warn' : 'debug'),
+/**
+ * One line a request: what was asked, how it ended, how long it took. The query and headers stay out: they hold tokens. Each
+ * has an id, the one that it came with or a new one, which its answer names.
+ */
+export function logRequests(log: Log): RequestHandler {
+  return (request: Request & { id?: string }, response, next) => {
+    const since = performance.now();
+    const given = request.headers['x-request-id'];
+    const id = typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+    request.id = id;
+    response.setHeader('X-Request-Id', id);
+    // Once it is answered, and also when whoever asked hung up first.
+    response.once('close', () => {
+      const level = response.statusCode >= 500 ? 'warn' : 'debug';
+      if (!log.isLevelEnabled(level)) return;
+      // As the route is written: a path that was asked for may hold ids, and one that leads nowhere anything at all.
+      const { path: route } = (request.route as { path: string } | undefined) ?? {};
+      const { method } = request;
+      const responseTime = Math.round(performance.now() - since);
+      const res = { statusCode: response.statusCode };
+      log[level]({ req: { id, method }, route, res, responseTime }, response.writableFinished ? 'request completed' : 'request aborted'); // prettier-ignore
+    });
+    next();
   };
 }
 

@@ -3,25 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { AccountKeys } from '../src/changes/account-keys.js';
 import { Adoption } from '../src/changes/adoption.js';
 import { Changes } from '../src/changes/changes.js';
-import {
-  browser,
-  call,
-  Client,
-  follower,
-  message,
-  pair,
-  phone,
-  type PhoneClient,
-  type Reply,
-} from './support/clients.js';
+import { argon2, limits, PASSWORD, claimsOf, kept, pairAt, personAt, type Person } from './support/accounts.js';
+import { browser, call, Client, follower, message, phone, type Reply } from './support/clients.js';
 import { cleanUp, later, query } from './support/database.js';
 import { createTestDatabase } from './support/postgres.js';
 import { TestServer, type ServerOptions } from './support/server.js';
 import { bySnapshot, keep, type View, type Page } from './support/views.js';
-
-const argon2 = { memoryKib: 8, passes: 1, lanes: 1 };
-const limits = { wrongSignInsPerMinute: 0, registrationsPerHour: 0, wrongTokensPerMinute: 0, qrCodesPerMinute: 0 };
-const PASSWORD = 'correct horse battery';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -36,9 +23,6 @@ async function aServer(options: ServerOptions = {}): Promise<TestServer> {
   return started;
 }
 
-const kept = <T extends Client>(client: T): T => (later(() => client.close()), client);
-const claimsOf = (token: string) =>
-  JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as { sub: string; sid: string };
 const join = (
   mine: string,
   theirs: string,
@@ -54,31 +38,8 @@ const sync = (token: string, client_changes: object, url = server.url) =>
 const conversation = (id: string, name: string) => ({ id, name, updated_at: Date.now(), is_deleted: 0 });
 const note = (id: string, conversation_id: string, content: string) => ({ id, conversation_id, content, updated_at: Date.now(), is_deleted: 0 }); // prettier-ignore
 
-interface Person {
-  email: string;
-  token: string;
-  userId: string;
-  deviceId: string;
-}
-
-async function aPerson(url = server.url): Promise<Person> {
-  const email = `ann-${randomUUID()}@example.org`;
-  const { body } = await call(url, '/api/auth/register', { body: { email, password: PASSWORD, deviceInfo: { name: 'Laptop' } } }); // prettier-ignore
-  return { email, ...(body as Omit<Person, 'email'>) };
-}
-
-interface Pair {
-  handset: PhoneClient;
-  /** A browser's that the phone let in. */
-  token: string;
-  userId: string;
-}
-
-async function aPair(url = server.url): Promise<Pair> {
-  const handset = kept(await phone(url));
-  const token = await pair(url, handset);
-  return { handset, token, userId: claimsOf(token).sub };
-}
+const aPerson = (url = server.url) => personAt(url);
+const aPair = (url = server.url) => pairAt(url);
 
 /** One record of an app's table, pushed by the person's own device. */
 async function push({ token, deviceId }: Person, rowguid: string, rowData: object, url = server.url): Promise<void> {

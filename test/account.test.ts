@@ -9,27 +9,13 @@ import { asRelayError } from '../src/database/as-relay-error.js';
 import { Passwords } from '../src/accounts/passwords.js';
 import { AccountEvents } from '../src/sessions/account-events.js';
 import { LastSeen } from '../src/sessions/last-seen.js';
-import {
-  browser,
-  call,
-  Client,
-  follower,
-  message,
-  pair,
-  phone,
-  type PhoneClient,
-  type Reply,
-} from './support/clients.js';
+import { argon2, limits, PASSWORD, anEmail, claimsOf, kept, pairAt, personAt } from './support/accounts.js';
+import { browser, call, Client, follower, message, pair, phone, type Reply } from './support/clients.js';
 import { cleanUp, later, query } from './support/database.js';
 import { createTestDatabase } from './support/postgres.js';
 import { TestServer, type ServerOptions } from './support/server.js';
 import { MailServer } from './support/smtp.js';
 import { bySnapshot, EventStream } from './support/views.js';
-
-// As cheap as a hash can be: what it costs is not what these tests are about.
-const argon2 = { memoryKib: 8, passes: 1, lanes: 1 };
-const limits = { wrongSignInsPerMinute: 0, registrationsPerHour: 0, wrongTokensPerMinute: 0, qrCodesPerMinute: 0 };
-const PASSWORD = 'correct horse battery';
 
 let mail: MailServer;
 let server: TestServer;
@@ -49,8 +35,6 @@ async function aServer(options: ServerOptions): Promise<TestServer> {
   return started;
 }
 
-const kept = <T extends Client>(client: T): T => (later(() => client.close()), client);
-const anEmail = () => `ann-${randomUUID()}@example.org`;
 const aName = () => `Ann ${randomUUID()}`;
 const put = (path: string, token: string, body: object, url = server.url): Promise<Reply> =>
   call(url, path, { token, body, method: 'PUT' });
@@ -60,33 +44,9 @@ const remove = (token: string, body: unknown = { confirm: true }, url = server.u
 const login = (body: object, url = server.url): Promise<Reply> => call(url, '/api/auth/login', { body });
 const eventsOf = async (token: string, more = '', url = server.url) =>
   (await call(url, `/api/account/events${more}`, { token })).body.events as Record<string, unknown>[];
-const claimsOf = (token: string) =>
-  JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as { sub: string; sid: string };
 
-interface Person {
-  email: string;
-  token: string;
-  userId: string;
-  deviceId: string;
-}
-
-async function aPerson(url = server.url): Promise<Person> {
-  const email = anEmail();
-  const { body } = await call(url, '/api/auth/register', { body: { email, password: PASSWORD, deviceInfo: { name: 'Laptop' } } }); // prettier-ignore
-  return { email, ...(body as Omit<Person, 'email'>) };
-}
-
-interface Pair {
-  handset: PhoneClient;
-  token: string;
-  userId: string;
-}
-
-async function aPair(url = server.url): Promise<Pair> {
-  const handset = kept(await phone(url));
-  const token = await pair(url, handset);
-  return { handset, token, userId: claimsOf(token).sub };
-}
+const aPerson = (url = server.url) => personAt(url);
+const aPair = (url = server.url) => pairAt(url);
 
 async function aKey(token: string, url = server.url): Promise<string> {
   return (await call(url, '/api/keys', { token, body: { name: 'Backup' } })).body.apiKey as string;

@@ -3,8 +3,21 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import specs from '@asyncapi/specs';
 import { createConfig, lintFromString, type Config } from '@redocly/openapi-core';
 import { Ajv } from 'ajv';
-import { browser, call, Client, follower, generateQr, message, pair, phone, type Ack } from './support/clients.js';
+import {
+  browser,
+  call,
+  Client,
+  follower,
+  generateQr,
+  message,
+  pair,
+  phone,
+  type Ack,
+  type PhoneClient,
+} from './support/clients.js';
 import { TestServer } from './support/server.js';
+import { talk } from './support/talk.js';
+import { WsClient } from './support/ws.js';
 
 /* What `/docs` says of the server is whole, well-formed, and what the server does. */
 
@@ -157,6 +170,8 @@ describe('the description of the events', () => {
     const row = { operation: 'I', rowguid: randomUUID(), tablename: 'notes', clientdate: Date.now(), rowData: { text: 'Milk' } }; // prettier-ignore
     expect((await call(url, '/push/default', { token: one, body: { lastSync: 0, changes: [row] } })).status).toBe(200);
 
+    clients.push(...(await talk(url, act)));
+
     await tablet.client.next('realtime-event');
     await tablet.client.next('device-message');
     await tablet.client.next('session-updated');
@@ -185,6 +200,41 @@ describe('the description of the events', () => {
   });
 });
 
+describe('the description of /ws', () => {
+  test('fits every message of a running server, of either side', async () => {
+    const { url } = server;
+    const handset = new WsClient(url);
+    await handset.connected();
+    handset.answer('send:message', { ok: true });
+    const known = { deviceId: `phone-${randomUUID()}` };
+    await handset.send('mobile:register', known);
+    const token = await pair(url, Object.assign(handset, known) as unknown as PhoneClient);
+    const web = new WsClient(url);
+    await web.connected();
+    await web.send('authenticate', { token, deviceInfo: { name: 'Laptop' } });
+    await web.send('web:authenticate', { sessionToken: token });
+    await web.send('web:send-message', { phoneNumber: '+15550101', message: 'Hello', tempId: 'temp-1' });
+    await web.next('message:status');
+    web.emit('web:mark-read', { conversationId: 'never was' });
+    await web.next('error');
+    web.write({ type: 'ping' });
+    await web.until(() => web.all('pong').length > 0);
+    const following = new WsClient(url, { query: { token, after: '0' } });
+    await following.next('changes');
+    const clients = [handset, web, following];
+    for (const client of clients) client.close();
+
+    expect(Object.keys(asyncApi.servers)).toContain('webSocket');
+    const { frames } = strictly(asyncApi).channels;
+    const ajv = new Ajv({ strict: false, validateFormats: false });
+    const checks = Object.entries(schemasByKey(frames)).map(([key, schema]) => ({ key, fits: ajv.compile(schema) }));
+    const said = clients.flatMap((client) => client.frames.map(({ frame }) => JSON.parse(JSON.stringify(frame))));
+    const kinds = said.map((frame) => checks.filter(({ fits }) => fits(frame)).map(({ key }) => key));
+    expect(said.filter((_, i) => kinds[i]!.length !== 1)).toEqual([]);
+    expect(new Set(kinds.flat())).toEqual(new Set(checks.map(({ key }) => key)));
+  });
+});
+
 /** The same document, in which an object has no field that is not named. References are resolved. */
 function strictly(document: Json): Json {
   const closed = (value: any): any => {
@@ -203,6 +253,7 @@ interface Said {
   payload: unknown;
 }
 
+const schemasByKey = (channel: Json): Record<string, Json> => Object.fromEntries(Object.entries<Json>(channel.messages).map(([key, { payload }]) => [key, payload])); // prettier-ignore
 const schemasOf = (channel: Json) => new Map(Object.values<Json>(channel.messages).map(({ name, payload }) => [name as string, payload as Json])); // prettier-ignore
 
 /** What was said and is not described so. */

@@ -198,6 +198,19 @@ test('wrong keys are counted by address', async () => {
   expect((await sync(apiKey, strict.url)).status).toBe(200);
 });
 
+test('a key that is over is refused, and locks nobody out', async () => {
+  const strict = await aServer({ limits: { ...limits, wrongTokensPerMinute: 3 } });
+  const { token } = await aPerson(strict);
+  const { apiKey, id } = (await create(token, { expiresAt: '2999-01-01T00:00:00Z' }, strict.url)).body;
+  await query(strict.database.url, `UPDATE api_keys SET expires_at = now() WHERE id = $1`, [id]);
+  for (let i = 0; i < 5; i++)
+    expect(await sync(apiKey, strict.url)).toMatchObject({ status: 401, body: { code: 'authentication_failed' } });
+  // What never was a key still counts, from the first one on.
+  const statuses = [];
+  for (let i = 0; i < 4; i++) statuses.push((await sync(`plk_${'x'.repeat(43)}`, strict.url)).status);
+  expect(statuses).toEqual([401, 401, 401, 429]);
+});
+
 test('keys are kept as a hash, their names sealed', async () => {
   const { token } = await aPerson();
   const { apiKey } = (await create(token, { name: 'Nobody reads this' })).body;

@@ -10,6 +10,7 @@ import { createLog } from '../src/log.js';
 import { browser, call, Client, follower, generateQr, message, pair, phone, waitPairing } from './support/clients.js';
 import { cleanUp, later, listeningLog, query, temporaryFolder } from './support/database.js';
 import { basic } from './support/parties.js';
+import { aPerson, respond } from './support/people.js';
 import { TestServer } from './support/server.js';
 import { MailServer } from './support/smtp.js';
 import { change } from './support/table-client.js';
@@ -67,6 +68,7 @@ beforeAll(async () => {
   later(() => server.stop());
   await useEverything();
   await signInEverywhere();
+  await talkWithEachOther();
 }, 60_000);
 afterAll(cleanUp);
 
@@ -357,6 +359,34 @@ async function dump(): Promise<Buffer> {
   return Buffer.from(rows.flat().map(({ row, json }) => `${row}\n${json}\n`).join('')); // prettier-ignore
 }
 
+/** What clients seal is nobody's business either: not even that it is the same in two places. */
+async function talkWithEachOther(): Promise<void> {
+  const at = server.url;
+  const [ada, bob] = [await aPerson(at, secret('a person')), await aPerson(at, secret('another person'))];
+  for (const { token } of [ada, bob]) keep(`session of ${token.slice(-8)}`, token.split('.')[2]!);
+  keep('public key', ada.publicKey.replace('=', ''));
+  const { conversation_id: id } = await ada.do('POST', '/api/conversations', { name: secret('name of a group') });
+  const { invitation_id } = await ada.do('POST', '/api/conversations/invite', { pseudo: bob.name, key: secret('wrapped key'), conversationId: id }); // prettier-ignore
+  await bob.get('/api/conversations/invitations');
+  await respond(bob, invitation_id);
+  const text = (name: string) => keep(name, randomBytes(30).toString('base64'));
+  const messages = `/api/conversations/${id}/messages`;
+  const said = { messageId: 'm-at-rest', messageContent: text('message') };
+  await ada.do('POST', messages, said);
+  await ada.do('PATCH', `${messages}/m-at-rest`, { messageContent: text('edited message') });
+  await bob.do('PUT', `${messages}/m-at-rest/reaction`, { content: text('reaction') });
+  await ada.do('POST', messages, { messageId: 'm-gone', messageContent: text('message that is deleted') });
+  await ada.do('DELETE', `${messages}/m-gone`);
+  await ada.do('PATCH', `/api/conversations/${id}`, { name: secret('another name of the group') });
+  await ada.do('POST', `/api/conversations/${id}/keys`, { epoch: 2, keys: [ada, bob].map((to) => ({ userId: to.id, key: secret(`second key for ${to.id}`) })) }); // prettier-ignore
+  await bob.ask('POST', messages, { messageContent: secret('refused message') });
+  const client = new Client(at, { auth: { token: bob.token } });
+  later(() => client.close());
+  await client.next('pendingNotifications');
+  await client.send('sendMessage', { conversationId: id, messageContent: text('message by event') });
+  await bob.do('PUT', `/api/blocks/${ada.id}`);
+}
+
 test('the search finds a text in whatever form it is written', () => {
   const [name, text] = ['body', secrets.get('body')!];
   for (const form of [text, text.toLowerCase(), Buffer.from(text).toString('hex'), `-${text}-`])
@@ -396,7 +426,7 @@ test('no text, number, name or token is in the logs, at the level that tells mos
 });
 
 test('every kind of row was looked at', async () => {
-  const tables = ['logins', 'codes', 'refresh_tokens', 'api_keys', 'account_events', 'devices', 'pairings', 'conversations', 'messages', 'states', 'records', 'pending_pulls']; // prettier-ignore
+  const tables = ['logins', 'codes', 'refresh_tokens', 'api_keys', 'account_events', 'devices', 'pairings', 'conversations', 'messages', 'states', 'records', 'pending_pulls', 'chat_members', 'shared_rows', 'pointers', 'blocks']; // prettier-ignore
   for (const table of tables) {
     const [row] = await query(url, `SELECT count(*)::int AS rows FROM ${table}`);
     expect([table, row!.rows]).not.toEqual([table, 0]);

@@ -283,8 +283,14 @@ test('a row that is there already is told as such by pg and by Prisma', async ()
 test('a database that is away is told as such by pg and by Prisma', async () => {
   const database = new Database('postgresql://nobody@127.0.0.1:1/none', 2);
   later(() => database.close());
-  const { pool, prisma } = database;
-  for (const ask of [() => pool.query('SELECT 1'), () => prisma.account.count(), () => prisma.$queryRaw`SELECT 1`]) {
+  const { pool, prisma, quick } = database;
+  const asks = [
+    () => pool.query('SELECT 1'),
+    () => quick.query({ text: 'SELECT 1' }),
+    () => prisma.account.count(),
+    () => prisma.$queryRaw`SELECT 1`,
+  ];
+  for (const ask of asks) {
     const error = await faultOf(ask);
     expect(isConnectionError(error)).toBe(true);
     expect(isUniqueViolation(error)).toBe(false);
@@ -292,18 +298,30 @@ test('a database that is away is told as such by pg and by Prisma', async () => 
 });
 
 test('connections that break, idle or at work, are replaced', async () => {
-  const { pool, prisma } = await openDatabase();
+  const { pool, prisma, quick } = await openDatabase();
   const breakAll =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pairline' AND datname = $1";
   const [here] = (await pool.query<{ name: string }>('SELECT current_database() AS name')).rows;
-  const working = pool.query('SELECT pg_sleep(60)').catch((error: unknown) => error);
+  const working = [pool.query('SELECT pg_sleep(60)'), quick.query({ text: 'SELECT pg_sleep(60)' })].map((asked) =>
+    asked.catch((error: unknown) => error),
+  );
   await prisma.account.count();
   const asleep = "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND datname = $1";
-  while ((await query(process.env.TEST_POSTGRES_URL!, asleep, [here!.name])).length === 0);
+  while ((await query(process.env.TEST_POSTGRES_URL!, asleep, [here!.name])).length < working.length);
   await query(process.env.TEST_POSTGRES_URL!, breakAll, [here!.name]);
-  expect(isConnectionError(await working)).toBe(true);
+  for (const asked of working) expect(isConnectionError(await asked)).toBe(true);
   // The other end of an idle connection is noticed as soon as its socket is.
   while (pool.totalCount > 0) await new Promise(setImmediate);
   expect(await pool.query('SELECT 1 AS one')).toMatchObject({ rows: [{ one: 1 }] });
+  expect(await quick.query({ text: 'SELECT 1 AS one' })).toMatchObject({ rows: [{ one: 1 }] });
   expect(await prisma.account.count()).toBe(0);
+});
+
+test('of quick reads that share a write each has its own answer, and one that fails fails alone', async () => {
+  const { quick } = await openDatabase();
+  const asked = ['1', '1/0', '2', 'nonsense', '3'].map((what) => quick.query({ text: `SELECT ${what} AS told` }));
+  const told = (await Promise.allSettled(asked)).map((answer) =>
+    answer.status === 'fulfilled' ? answer.value.rows : (answer.reason as { code: string }).code,
+  );
+  expect(told).toEqual([[{ told: 1 }], '22012', [{ told: 2 }], '42703', [{ told: 3 }]]);
 });

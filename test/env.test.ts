@@ -48,6 +48,26 @@ describe('settings', () => {
     expect(env.encryptionKey).toBeUndefined();
   });
 
+  test('FILES_URL names a bucket; one that does not is refused without being told', () => {
+    expect(parseEnv({}).filesBucket).toBeUndefined();
+    expect(
+      parseEnv({ FILES_URL: 's3://key:sec%2Fret@store.example.org:9000/files?region=eu-central-1&tls=false' }),
+    ).toMatchObject({
+      filesBucket: {
+        ...{ endpoint: 'http://store.example.org:9000', region: 'eu-central-1', bucket: 'files' },
+        ...{ accessKeyId: 'key', secretAccessKey: 'sec/ret' },
+      },
+    });
+    const { filesBucket } = parseEnv({ FILES_URL: 's3://key:secret@store.example.org/files' });
+    expect(filesBucket).toMatchObject({ endpoint: 'https://store.example.org', region: 'us-east-1' });
+    for (const wrong of [
+      ...['https://key:secret@store.example.org/files', 's3://store.example.org/files', 's3://key:secret@store.example.org'],
+      ...['s3://key:secret@store.example.org/Files', 's3://key:secret@store.example.org/a/b', 's3://key:sec%ret@store.example.org/files'],
+      ...['s3://key:secret@store.example.org/files?tls=no', 's3://key:secret@store.example.org/files?other=1', 'secret'],
+    ])
+      expect([wrong, problemsOf({ FILES_URL: wrong })]).toEqual([wrong, ['FILES_URL must be like s3://key:secret@host:port/bucket?region=eu-central-1&tls=true.']]); // prettier-ignore
+  });
+
   test('blank values are the same as none', () => {
     expect(parseEnv({ PORT: '', JWT_SECRET: ' ', ENCRYPTION_KEY: '', DATABASE_URL: '' })).toEqual(parseEnv({}));
   });
@@ -191,7 +211,15 @@ describe('settings', () => {
     const values = Object.fromEntries(
       [...ours.matchAll(/^#([A-Z0-9_]+)=(\S*)/gm)].map(([, name, value]) => [name, value]),
     );
-    const examples = { NODE_ENV: '', PUBLIC_URL: '', CORS_ORIGIN: '', DATABASE_URL: '', SMTP_URL: '', MAIL_FROM: '' };
+    const examples = {
+      NODE_ENV: '',
+      PUBLIC_URL: '',
+      CORS_ORIGIN: '',
+      DATABASE_URL: '',
+      FILES_URL: '',
+      SMTP_URL: '',
+      MAIL_FROM: '',
+    };
     expect(problemsOf({ ...values, NODE_ENV: '' })).toEqual([]);
     expect(parseEnv({ ...values, ...examples })).toEqual(parseEnv({}));
   });

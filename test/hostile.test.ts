@@ -19,7 +19,7 @@ import {
   type Schema,
 } from './support/nasty.js';
 import { createTestDatabase, type TestDatabase } from './support/postgres.js';
-import { abandon, exchange, RawWebSocket, repliesIn, request, type RawReply, type RawRequest } from './support/raw.js';
+import { abandon, exchange, frameBytes, RawWebSocket, repliesIn, request, requestBytes, reset, type RawReply, type RawRequest } from './support/raw.js'; // prettier-ignore
 import { TestServer } from './support/server.js';
 import { runTypeScript, type TypeScriptProcess } from './support/spawn.js';
 
@@ -32,6 +32,8 @@ const UNLIMITED = {
   LIMIT_WRONG_TOKENS_PER_MINUTE: '0',
   LIMIT_SENDS_PER_MINUTE: '0',
   LIMIT_SIGNALS_PER_SECOND: '0',
+  LIMIT_POSTS_PER_MINUTE: '0',
+  LIMIT_INVITATIONS_PER_HOUR: '0',
   LIMIT_WRONG_SIGN_INS_PER_MINUTE: '0',
   LIMIT_WRONG_SIGN_INS_PER_QUARTER_HOUR: '0',
   LIMIT_CODES_PER_HOUR: '0',
@@ -54,6 +56,8 @@ let rawPhoneToken: string;
 /** Of a client of table sync and of a program, both the attacker's. */
 let clientToken: string;
 let apiKey: string;
+/** A conversation that the attacker is in. */
+let chat: string;
 let routes: Route[];
 
 beforeAll(async () => {
@@ -127,6 +131,7 @@ async function signInEverywhere(): Promise<void> {
   const email = 'mallory@example.org';
   for (const [name, token] of Object.entries({ mallory: attackerToken, 'mallory, raw': rawPhoneToken }))
     await call(url, '/api/account/name', { token, method: 'PUT', body: { name, password } });
+  chat = (await call(url, '/api/conversations', { token: attackerToken, body: {} })).body.conversation_id;
   apiKey = (await call(url, '/api/keys', { token: attackerToken, body: { name: 'k' } })).body.apiKey;
   await call(url, '/register/default', { body: { name: 'Mallory', email, password, clientId: CLIENT_ID } });
   const Authorization = `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
@@ -165,8 +170,9 @@ async function documentedRoutes(): Promise<Route[]> {
       return { method: method.toUpperCase(), path, body: right };
     }),
   );
-  // One that does not end by itself.
-  return all.filter(({ path }) => path !== '/api/changes/stream');
+  // One that does not end by itself, and one that ends the account of whoever asks, with nothing more to get wrong.
+  const apart = ['/api/changes/stream', '/api/profile/remove'];
+  return all.filter(({ path }) => !apart.includes(path));
 }
 
 /** The server is the one that was started, has had no fault, and serves. */
@@ -236,25 +242,75 @@ async function sendRequest(wanted: RawRequest): Promise<void> {
 
 type Role = 'guest' | 'phone' | 'browser';
 
+/** A way to the events, as bytes. */
+interface Door {
+  path: (token?: string) => string;
+  /** What is said first, and what is heard when it has worked. */
+  hello: (token?: string) => string | undefined;
+  welcome: string;
+  /** Of an event, as JSON; with `id` it asks for an acknowledgement. */
+  frame: (name: string, payload: unknown, id?: number) => string;
+  /** How the acknowledgement begins. */
+  answer: (id: number) => string;
+  /** What an error in a frame says, if one is in it. */
+  errorIn: (text: string) => Record<string, unknown> | undefined;
+}
+
+const socketIo: Door = {
+  path: () => '/socket.io/?EIO=4&transport=websocket',
+  hello: (token) => `40${JSON.stringify(token === undefined ? {} : { token })}`,
+  welcome: '40',
+  frame: (name, payload, id) => `42${id ?? ''}${JSON.stringify([name, payload]) ?? '[]'}`,
+  answer: (id) => `43${id}[`,
+  errorIn(text) {
+    const packet = /^4[23](\d*)(\[.*)$/s.exec(text);
+    if (!packet) return undefined;
+    const [first, second] = JSON.parse(packet[2]!) as [unknown, Record<string, unknown>];
+    if (text.startsWith('42')) return first === 'error' ? second : undefined;
+    return (first as { ok?: unknown }).ok === true ? undefined : (first as Record<string, unknown>);
+  },
+};
+
+const plain: Door = {
+  path: (token) => (token === undefined ? '/ws' : `/ws?token=${token}`),
+  hello: () => undefined,
+  welcome: '{"type":"authenticated"',
+  frame: (type, data, id) => JSON.stringify({ type, data, id }),
+  answer: (id) => `{"type":"ack","id":${id},`,
+  errorIn(text) {
+    const { type, data } = JSON.parse(text) as { type: string; data: Record<string, unknown> };
+    return type === 'error' || (type === 'ack' && data.ok !== true) ? data : undefined;
+  },
+};
+
+const doors: [string, Door][] = [
+  ['Socket.IO', socketIo],
+  ['/ws', plain],
+];
+
 /** A raw connection of the attacker, opened again whenever the server has had enough of it. */
 class Attack {
   private socket: RawWebSocket | undefined;
   private probes = 0;
   private heard = 0;
 
-  constructor(private readonly role: Role) {}
+  constructor(
+    private readonly role: Role,
+    private readonly door = socketIo,
+  ) {}
 
   /** Sends, and resolves once the server has dealt with it: answered what comes after, or hung up. */
   async send(...wanted: (string | Buffer | Parameters<RawWebSocket['send']>[0])[]): Promise<void> {
+    const { frame, answer } = this.door;
     const socket = await this.open();
-    for (const frame of wanted) socket.send(frame);
+    for (const one of wanted) socket.send(one);
     const id = 1_000_000 + this.probes++;
-    socket.send(`42${id}["no-such-event"]`);
-    const answer = await socket.next((text) => text.startsWith(`43${id}[`), this.heard);
+    socket.send(frame('no-such-event', {}, id));
+    const answered = await socket.next((text) => text.startsWith(answer(id)), this.heard);
     const since = socket.messages.slice(this.heard);
     this.heard = socket.messages.length;
-    for (const text of since) expectGoodFrame(text);
-    if (answer === undefined) this.close();
+    for (const text of since) expectGoodFrame(text, this.door);
+    if (answered === undefined) this.close();
   }
 
   close(): void {
@@ -264,10 +320,12 @@ class Attack {
 
   private async open(): Promise<RawWebSocket> {
     if (this.socket !== undefined && !this.socket.closed) return this.socket;
-    const socket = (await RawWebSocket.open(url))!;
+    const { path, hello, welcome } = this.door;
     const token = { guest: undefined, phone: rawPhoneToken, browser: attackerToken }[this.role];
-    socket.send(`40${JSON.stringify(token === undefined ? {} : { token })}`);
-    await socket.next((text) => text.startsWith('40'));
+    const socket = (await RawWebSocket.open(url, path(token)))!;
+    const said = hello(token);
+    if (said !== undefined) socket.send(said);
+    if ((said ?? token) !== undefined) await socket.next((text) => text.startsWith(welcome));
     this.heard = socket.messages.length;
     this.socket = socket;
     return socket;
@@ -275,13 +333,9 @@ class Attack {
 }
 
 /** Whatever the server says of an error is said in the words of the catalogue. */
-function expectGoodFrame(text: string): void {
-  const packet = /^4[23](\d*)(\[.*)$/s.exec(text);
-  if (!packet) return;
-  const [first, second] = JSON.parse(packet[2]!) as [unknown, unknown];
-  if (text.startsWith('43') && (first as { ok?: unknown }).ok !== true)
-    expectErrorBody(first as Record<string, unknown>);
-  if (text.startsWith('42') && first === 'error') expectErrorBody(second as Record<string, unknown>);
+function expectGoodFrame(text: string, door = socketIo): void {
+  const error = door.errorIn(text);
+  if (error !== undefined) expectErrorBody(error);
 }
 
 const nastyValue = fc.oneof(fc.constantFrom(...values), fc.jsonValue(), fc.string({ unit: 'binary' }), fc.double());
@@ -320,30 +374,45 @@ const mangled = (text: string): fc.Arbitrary<string> =>
     ) // prettier-ignore
     .map(([at, size, middle]) => text.slice(0, at) + middle + text.slice(at + size));
 
-const eventFrame = fc.constantFrom(...Object.entries(events)).chain(([name, good]) =>
-  fc.tuple(spoiled(good), fc.constantFrom('42', '427', '420'), fc.boolean()).chain(([payload, type, mangle]) => {
-    const text = `${type}${JSON.stringify([name, payload]) ?? '[]'}`;
-    return mangle ? mangled(text) : fc.constant(text);
-  }),
-);
-const anyFrame = fc.oneof(
-  { arbitrary: eventFrame, weight: 10 },
-  fc.constantFrom(...Object.values(frames)),
-  fc.string({ maxLength: 40 }),
-  fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+const eventFrame = ({ frame }: Door) =>
   fc
-    .tuple(fc.constantFrom('40', '41', '42', '43', '44', '45', '46', '451-', '42/x,'), fc.json())
-    .map((p) => p.join('')),
-);
+    .constantFrom(
+      ...Object.entries({ ...events, authenticate: { token: 't', after: 0, deviceInfo: { deviceId: 'd' } } }),
+    )
+    .chain(([name, good]) =>
+      fc.tuple(spoiled(good), fc.constantFrom(undefined, 7, 0), fc.boolean()).chain(([payload, id, mangle]) => {
+        const text = frame(name, payload, id);
+        return mangle ? mangled(text) : fc.constant(text);
+      }),
+    );
+const anyFrame = (door: Door) =>
+  fc.oneof(
+    { arbitrary: eventFrame(door), weight: 10 },
+    fc.constantFrom(...Object.values(frames)),
+    fc.constantFrom(...jsonTexts),
+    fc.string({ maxLength: 40 }),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    fc
+      .tuple(
+        fc.constantFrom('40', '41', '42', '43', '44', '45', '46', '451-', '42/x,', '{"type":"ack","id":1,"data":'),
+        fc.json(),
+      )
+      .map((p) => p.join('')),
+    fc.json(),
+  );
 
-/** Whose a request is. A client that unregisters would take its token with it. */
-const tokensFor = ({ path }: Route) => (path.startsWith('/unregister') ? [undefined] : [undefined, attackerToken, attackerToken, clientToken, clientToken, apiKey, rawPhoneToken]); // prettier-ignore
+/** Whose a request is. A client that unregisters, or deletes itself, would take its token with it. */
+function tokensFor({ method, path }: Route): (string | undefined)[] {
+  if (path.startsWith('/unregister')) return [undefined];
+  const others = [undefined, attackerToken, attackerToken, apiKey, rawPhoneToken];
+  return method === 'DELETE' && path.startsWith('/api/devices') ? others : [...others, clientToken, clientToken];
+}
 const anySegment = fc.constantFrom(...texts).map((text) => encodeURIComponent(text.toWellFormed()).slice(0, 3000));
 const pathsLike = (path: string): fc.Arbitrary<string> =>
   fc
     .tuple(
       fc.constantFrom('default', 'default', 'default', 'nowhere'),
-      fc.constantFrom(CLIENT_ID, 'x'),
+      fc.constantFrom(CLIENT_ID, chat, 'x'),
       anySegment,
       fc.nat(3),
     )
@@ -424,7 +493,9 @@ test('every nasty body is refused or taken by every route that takes one', async
   const taking = routes.filter(({ body }) => body !== undefined);
   expect(taking.length).toBeGreaterThan(20);
   for (const route of taking) {
-    const path = route.path.replace('{realm}', 'default').replace(/\{\w+\}/, CLIENT_ID);
+    const path = route.path
+      .replace('{realm}', 'default')
+      .replace(/\{\w+\}/, /conversations/.test(route.path) ? chat : CLIENT_ID);
     const token = tokensFor(route).find((one) => one === (/^.(pull|push|cancelSync)/.test(path) ? clientToken : attackerToken)); // prettier-ignore
     for (const body of [...jsonTexts, JSON.stringify(route.body)]) {
       const headers = { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) };
@@ -463,22 +534,21 @@ test('what is begun and left lying costs nothing', async () => {
   await serverIsWell();
 });
 
-test.each(['guest', 'phone', 'browser'] as const)(
-  'every nasty frame of a %s ends in an answer or a hang-up',
-  async (role) => {
-    const raw = new Attack(role);
-    for (const [name, frame] of Object.entries(frames)) {
-      try {
-        await raw.send(frame);
-        expect(faults()).toEqual([]);
-      } catch (error) {
-        throw new Error(name, { cause: error });
-      }
+test.each(
+  doors.flatMap(([name, door]) => (['guest', 'phone', 'browser'] as const).map((role) => ({ name, door, role }))),
+)('every nasty frame of a $role over $name ends in an answer or a hang-up', async ({ role, door }) => {
+  const raw = new Attack(role, door);
+  for (const [name, frame] of Object.entries(frames)) {
+    try {
+      await raw.send(frame);
+      expect(faults()).toEqual([]);
+    } catch (error) {
+      throw new Error(name, { cause: error });
     }
-    raw.close();
-    await serverIsWell();
-  },
-);
+  }
+  raw.close();
+  await serverIsWell();
+});
 
 test('every nasty frame before the connect ends in an answer or a hang-up', async () => {
   for (const [name, frame] of Object.entries(frames)) {
@@ -497,12 +567,20 @@ test('every nasty frame before the connect ends in an answer or a hang-up', asyn
   await serverIsWell();
 });
 
-test('3,000 random and spoiled frames of guests, phones and browsers do no harm', async () => {
-  const raw = { guest: new Attack('guest'), phone: new Attack('phone'), browser: new Attack('browser') };
-  const anyRole = fc.constantFrom<Role>('guest', 'phone', 'phone', 'browser', 'browser');
-  await attack(fc.tuple(anyRole, anyFrame), 3000, 25, ([role, frame]) => raw[role].send(frame));
-  for (const socket of Object.values(raw)) socket.close();
-}, 60_000);
+test.each(doors)(
+  '3,000 random and spoiled frames of guests, phones and browsers over %s do no harm',
+  async (_name, door) => {
+    const raw = {
+      guest: new Attack('guest', door),
+      phone: new Attack('phone', door),
+      browser: new Attack('browser', door),
+    };
+    const anyRole = fc.constantFrom<Role>('guest', 'phone', 'phone', 'browser', 'browser');
+    await attack(fc.tuple(anyRole, anyFrame(door)), 3000, 25, ([role, frame]) => raw[role].send(frame));
+    for (const socket of Object.values(raw)) socket.close();
+  },
+  60_000,
+);
 
 test('2,000 random and spoiled requests do no harm', async () => {
   const any = fc.constantFrom(...routes, ...routes, ...besides).chain(requestsTo);
@@ -674,6 +752,46 @@ test('handshakes left half-way, and upgrades of sessions that are not there, do 
   for (const socket of waiting) socket!.close();
   await serverIsWell();
 });
+
+const upgradeOf = (path: string, more: Record<string, string> = {}) => {
+  const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' };
+  return requestBytes({ path, headers: { ...headers, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', ...more } });
+};
+
+test.each([
+  ['of /ws', upgradeOf('/ws')],
+  ['of /ws from a page of another origin', upgradeOf('/ws', { Origin: 'https://evil.example' })],
+  ['of Socket.IO', upgradeOf('/socket.io/?EIO=4&transport=websocket')],
+  ['of a session of Socket.IO that is not there', upgradeOf('/socket.io/?EIO=4&transport=websocket&sid=x')],
+  ['of nothing that there is', upgradeOf('/elsewhere')],
+])('an upgrade %s that is reset before or after its answer does no harm', async (_what, bytes) => {
+  for (let n = 0; n < 10; n++) await reset(url, bytes);
+  for (let n = 0; n < 10; n++) await reset(url, bytes, 'answered');
+  await serverIsWell();
+});
+
+test.each(doors)(
+  'who sends pings of the protocol over %s and never reads is let go of, and holds no memory',
+  async (_name, door) => {
+    const before = await memory();
+    const raw = (await RawWebSocket.open(url, door.path(rawPhoneToken)))!;
+    const hello = door.hello(rawPhoneToken);
+    if (hello !== undefined) raw.send(hello);
+    await raw.next((text) => text.startsWith(door.welcome));
+    raw.pause();
+    const pings = Buffer.concat(Array.from({ length: 1000 }, () => frameBytes({ data: Buffer.alloc(125), opcode: 9 })));
+    for (let round = 0; round < 400; round++) {
+      raw.write(pings);
+      if (round % 10 === 0) await call(url, '/healthz');
+    }
+    expect(((await memory()) - before) / 1_048_576).toBeLessThan(16);
+    raw.resume();
+    expect(await raw.next((text) => text.includes('"resume_required"'))).toBeDefined();
+    await raw.next(() => false);
+    await serverIsWell();
+  },
+  60_000,
+);
 
 test('five thousand pings and as many acks of nothing leave the connection as it was', async () => {
   const raw = new Attack('phone');

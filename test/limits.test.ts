@@ -103,7 +103,7 @@ test('a token whose time is over, or whose device was removed, is refused and no
   const [over, removed] = [await pair(url, handset), await pair(url, handset)];
   const { sub, sid, ...claims } = JSON.parse(Buffer.from(removed.split('.')[1]!, 'base64url').toString());
   await call(url, `/api/devices/${sid as string}`, { token: over, method: 'DELETE' });
-  const expired = server.app.get(JwtService).sign({ ...claims, sub, sid, exp: claims.iat - 1 });
+  const expired = new JwtService({ secret: server.env.jwtSecret }).sign({ ...claims, sub, sid, exp: claims.iat - 1 });
   for (let n = 0; n < 3; n++)
     for (const token of [expired, removed]) {
       expect((await call(url, '/api/devices', { token })).status).toBe(401);

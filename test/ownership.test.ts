@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { chatEvents, type ChatClientEvent } from '../src/delivery/chat-events.js';
 import { clientEvents, type ClientEvent } from '../src/delivery/events.js';
 import { call, Client, generateQr, message, waitPairing } from './support/clients.js';
 import { cleanUp, later, query } from './support/database.js';
 import { aCode, aParty, aVictim, basic, claimsOf, IDS, SECRET, SECRET_NUMBER, storedOf, type Party } from './support/parties.js'; // prettier-ignore
+import { aPerson, invite } from './support/people.js';
 import { TestServer } from './support/server.js';
 import { MailServer } from './support/smtp.js';
 import { change } from './support/table-client.js';
@@ -25,6 +27,8 @@ let mails: MailServer;
 let server: TestServer;
 let victim: Party;
 let before: Everything;
+/** A conversation that the victim is in, and a message there. */
+let chat: string;
 
 beforeAll(async () => {
   mails = await MailServer.start();
@@ -56,17 +60,27 @@ async function everything(party: Party): Promise<Everything> {
   return { changes: body.changes, cursor: body.cursor, stored: await storedOf(server, party) };
 }
 
+async function aChat({ token }: Party): Promise<string> {
+  const { body } = await call(server.url, '/api/conversations', { token, body: { name: SECRET } });
+  const message = { messageId: IDS.chatMessage, messageContent: Buffer.from(SECRET.padEnd(28)).toString('base64') };
+  await call(server.url, `/api/conversations/${body.conversation_id}/messages`, { token, body: message });
+  return body.conversation_id;
+}
+
 async function attacked(attack: (attacker: Party) => Promise<void>): Promise<void> {
   victim = await aVictim(server, mails);
+  chat = await aChat(victim);
   const attacker = await aParty(server, mails);
   await attacker.handset.send('mobile:messages', { messages: [message({ id: 'my-own', body: 'Mine' })] });
   before = await everything(victim);
+  const talked = await storedOf(server, { account: chat }, ['seq']);
   for (const client of [victim.handset, victim.web]) client.forget();
 
   await attack(attacker);
 
   for (const client of [victim.handset, victim.web, attacker.handset, attacker.web]) await client.settled();
   expect(await everything(victim)).toEqual(before);
+  expect(await storedOf(server, { account: chat }, ['seq'])).toEqual(talked);
   expect(victim.handset.received).toEqual([]);
   expect(victim.web.received).toEqual([]);
   expectNothingLeaked([attacker.handset.received, attacker.web.received, (await everything(attacker)).changes]);
@@ -93,6 +107,12 @@ function expectNothingLeaked(seen: unknown): void {
 // REST
 
 type Attack = (attacker: Party, token: string) => Promise<void>;
+
+/** Of somebody else to somebody else, that waits for its answer. */
+async function anInvitation(): Promise<string> {
+  const [one, other] = [await aPerson(server.url), await aPerson(server.url)];
+  return (await invite(one, other)).invitation_id;
+}
 
 /** Routes that are open to API keys. */
 const KEYED = ['GET /api/changes', 'GET /api/snapshot', 'GET /api/changes/stream', 'POST /api/sync'];
@@ -130,7 +150,63 @@ async function asSomebodyNew(path: string, { body, ...init }: { method: string; 
   return call(server.url, path, { token, body: { currentPassword: password, ...body, ...('confirm' in body && { password }) }, ...init }); // prettier-ignore
 }
 
+const content = Buffer.alloc(28).toString('base64');
+
+/** What can be tried on a conversation; the last word of a route is `of` what in it. */
+const onTheirChat = (route: string, body?: () => object): [string, Attack] => [
+  route,
+  async ({ account }, token) => {
+    const [method, path] = route.split(' ') as [string, string];
+    for (const id of [chat, chat.toUpperCase(), victim.account, account, 'x']) {
+      const at = path.replace('{id}', id).replace('{userId}', victim.account).replace('{messageId}', IDS.chatMessage);
+      await expectRefusal(at, { token, method, body: body && { ...body(), ...asIfTheirs() } });
+    }
+  },
+];
+
 const routes: Record<string, Attack> = {
+  'GET /api/conversations': (_, token) => expectOwnOnly(`/api/conversations?userId=${victim.account}`, token),
+  'GET /api/conversations/invitations': (_, token) => expectOwnOnly('/api/conversations/invitations', token),
+  'POST /api/conversations': async (_, token) => {
+    const { status, body } = await call(server.url, '/api/conversations', { token, body: { name: 'Mine', ...asIfTheirs() } }); // prettier-ignore
+    expect(status).toBe(201);
+    const { members } = (await call(server.url, `/api/conversations/${body.conversation_id}`, { token })).body;
+    expect(members).toHaveLength(1);
+    expectNothingLeaked(members);
+  },
+  'POST /api/conversations/invite': async (_, token) => {
+    // Who has no key is nobody who could be written to.
+    for (const pseudo of [victim.name, victim.account, victim.email])
+      for (const conversationId of [undefined, chat])
+        await expectRefusal('/api/conversations/invite', { token, body: { pseudo, key: 'k', conversationId } });
+  },
+  'POST /api/conversations/invitations/{id}/respond': async (_, token) => {
+    const invited = await anInvitation();
+    for (const id of [invited, chat, victim.account, 'x'])
+      await expectRefusal(`/api/conversations/invitations/${id}/respond`, { token, body: { response: 'accepted' } });
+  },
+  ...Object.fromEntries([
+    onTheirChat('GET /api/conversations/{id}'),
+    onTheirChat('PATCH /api/conversations/{id}', () => ({ name: 'Mine' })),
+    onTheirChat('DELETE /api/conversations/{id}'),
+    onTheirChat('POST /api/conversations/{id}/leave'),
+    onTheirChat('GET /api/conversations/{id}/members'),
+    onTheirChat('PATCH /api/conversations/{id}/members/{userId}', () => ({ role: 'member' })),
+    onTheirChat('DELETE /api/conversations/{id}/members/{userId}'),
+    onTheirChat('POST /api/conversations/{id}/keys', () => ({
+      epoch: 2,
+      keys: [{ userId: victim.account, key: 'k' }],
+    })),
+    onTheirChat('POST /api/conversations/{id}/history-keys', () => ({ userId: victim.account, keys: [{ epoch: 1, key: 'k' }] })), // prettier-ignore
+    onTheirChat('POST /api/conversations/{id}/messages', () => ({ messageContent: content })),
+    onTheirChat('GET /api/conversations/{id}/messages'),
+    onTheirChat('GET /api/conversations/{id}/messages/{messageId}'),
+    onTheirChat('PATCH /api/conversations/{id}/messages/{messageId}', () => ({ messageContent: content })),
+    onTheirChat('DELETE /api/conversations/{id}/messages/{messageId}'),
+    onTheirChat('PUT /api/conversations/{id}/messages/{messageId}/reaction', () => ({ content })),
+    onTheirChat('DELETE /api/conversations/{id}/messages/{messageId}/reaction'),
+    onTheirChat('PUT /api/conversations/{id}/marks', () => ({ read: 1 })),
+  ]),
   'GET /api/devices': (_, token) => expectOwnOnly('/api/devices', token),
   'PATCH /api/devices/{id}': async (_, token) => {
     for (const id of theirDevices())
@@ -142,6 +218,24 @@ const routes: Record<string, Attack> = {
   'POST /api/files': async (_, token) => {
     const headers = { 'Upload-Length': 4, 'Upload-Metadata': encode(asIfTheirs()) };
     expect((await send(server.url, 'POST', '/api/files', { token, headers })).status).toBe(201);
+    for (const id of await theirUploads()) {
+      const joining = { 'Upload-Concat': `final;/api/files/${id}` };
+      const reply = await send(server.url, 'POST', '/api/files', { token, headers: joining });
+      expect([reply.status, reply.code]).toEqual([404, 'not_found']);
+    }
+  },
+  'POST /api/files/{id}/link': async (_, token) => {
+    for (const id of await theirUploads()) await expectRefusal(`/api/files/${id}/link`, { token, body: asIfTheirs() });
+  },
+  'GET /api/file-links/{link}': async (_, token) => {
+    const { headers } = await send(server.url, 'POST', '/api/files', { token, headers: { 'Upload-Length': 0 } });
+    const { url } = (await call(server.url, `${headers.location}/link`, { token, body: {} })).body;
+    const [head, claims, signature] = url.split('/').at(-1).split('.');
+    for (const file of await theirUploads()) {
+      const said = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), file };
+      const forged = [head, Buffer.from(JSON.stringify(said)).toString('base64url'), signature].join('.');
+      for (const link of [file, forged]) await expectRefusal(`/api/file-links/${link}`, {});
+    }
   },
   'OPTIONS /api/files': async (_, token) => {
     const { headers, body } = await send(server.url, 'OPTIONS', '/api/files', { token });
@@ -209,6 +303,58 @@ const routes: Record<string, Attack> = {
     await expectRefusal('/api/account/password', { token, method: 'PUT', body: withTheirs }, 401);
     const { status } = await asSomebodyNew('/api/account/password', { method: 'PUT', body });
     expect(status).toBe(200);
+  },
+  'PUT /api/profile/update': async (_, token) => {
+    const body = { new_password: 'yet another password', ...asIfTheirs() };
+    const withTheirs = { ...body, password: victim.password };
+    await expectRefusal('/api/profile/update', { token, method: 'PUT', body: withTheirs }, 401);
+    const own = { ...body, password: 'a new password' };
+    expect((await asSomebodyNew('/api/profile/update', { method: 'PUT', body: own })).status).toBe(200);
+  },
+  'GET /api/profile/hide': async (_, token) => {
+    for (const hide of [true, false])
+      expect((await call(server.url, `/api/profile/hide?userId=${victim.account}`, { token })).body.hide).toBe(hide);
+  },
+  'PUT /api/profile/hide': async (_, token) => {
+    for (const hide of [true, false])
+      expect((await call(server.url, '/api/profile/hide', { token, method: 'PUT', body: { hide, ...asIfTheirs() } })).body.hide).toBe(hide); // prettier-ignore
+  },
+  'DELETE /api/profile/remove': async (_, token) => {
+    const body = { confirm: true, ...asIfTheirs() };
+    const withTheirs = { ...body, password: victim.password };
+    await expectRefusal('/api/profile/remove', { token, method: 'DELETE', body: withTheirs }, 401);
+    expect((await asSomebodyNew('/api/profile/remove', { method: 'DELETE', body })).status).toBe(200);
+  },
+  'GET /api/profile/search/{pseudo}': async (_, token) => {
+    // Without a key nobody can write to them, so there is nobody to find.
+    for (const name of theirNames().map((text) => encodeURIComponent(text)))
+      for (const method of ['exact', 'startsWith', 'endsWith', 'contains']) {
+        const { status, body } = await call(server.url, `/api/profile/search/${name}?method=${method}`, { token });
+        // What is too long for a name is told so.
+        expect([[200, []], [400, expect.anything()]]).toContainEqual([status, body]); // prettier-ignore
+        expectNothingLeaked(body);
+      }
+  },
+  'PUT /api/profile/public-key': async (_, token) => {
+    const body = { public_key: randomUUID(), signature: 'x', ...asIfTheirs() };
+    expect((await call(server.url, '/api/profile/public-key', { token, method: 'PUT', body })).status).toBe(200);
+  },
+  'GET /api/blocks': (_, token) => expectOwnOnly(`/api/blocks?userId=${victim.account}`, token),
+  'PUT /api/blocks/{userId}': async ({ account }, token) => {
+    for (const id of theirNames().filter((name) => name !== victim.account))
+      await expectRefusal(`/api/blocks/${encodeURIComponent(id)}`, { token, method: 'PUT', body: asIfTheirs() });
+    // Themselves they block for themselves alone.
+    const theirs = `/api/blocks/${victim.account}`;
+    expect((await call(server.url, theirs, { token, method: 'PUT', body: { account } })).status).toBe(200);
+    expect((await call(server.url, theirs, { token, method: 'DELETE' })).status).toBe(200);
+  },
+  'DELETE /api/blocks/{userId}': async ({ account }, token) => {
+    const fresh = { pseudo: `eve-${randomUUID()}`, password: 'a new password' };
+    const { token: theirs } = (await call(server.url, '/api/auth/register', { body: fresh })).body;
+    await call(server.url, `/api/blocks/${account}`, { token: theirs, method: 'PUT' });
+    await expectRefusal(`/api/blocks/${account}x`, { token, method: 'DELETE', body: asIfTheirs() });
+    expect((await call(server.url, `/api/blocks/${account}`, { token, method: 'DELETE' })).status).toBe(200);
+    expect((await call(server.url, '/api/blocks', { token: theirs })).body).toEqual({ blocks: [{ user_id: account }] });
   },
   'POST /api/account/join': async ({ token: own }, token) => {
     const [header, , signature] = own.split('.');
@@ -403,14 +549,19 @@ const routes: Record<string, Attack> = {
   },
 };
 
-/** A file and an upload of the other account, by their addresses. */
+/** A file and an upload of the other account. */
+async function theirUploads(): Promise<string[]> {
+  const uploads = await query(server.database.url, 'SELECT id FROM uploads WHERE account_id = $1', [victim.account]);
+  expect(uploads).toHaveLength(2);
+  return uploads.map(({ id }) => id as string);
+}
+
+/** By their addresses. */
 function onTheirFiles(method: string): Attack {
   return async (_, token) => {
-    const uploads = await query(server.database.url, 'SELECT id, size FROM uploads WHERE account_id = $1', [victim.account]); // prettier-ignore
-    expect(uploads).toHaveLength(2);
-    for (const { id, size } of uploads)
+    for (const id of await theirUploads())
       for (const tus of [true, false]) {
-        const headers = { 'Content-Type': OFFSET_STREAM, 'Upload-Offset': Number(size) - 1 };
+        const headers = { 'Content-Type': OFFSET_STREAM, 'Upload-Offset': SECRET.length };
         const body = method === 'PATCH' ? Buffer.from('x') : undefined;
         const reply = await send(server.url, method, `/api/files/${id}`, { token, tus, headers, body });
         // A part or a deletion without the version of tus is told that first.
@@ -524,7 +675,20 @@ const refused = async (ack: Promise<{ ok: boolean; code?: string }>, ...codes: s
   expect([ok, codes]).toEqual([false, expect.arrayContaining([code])]);
 };
 
+/** On the other's conversation, and on what is none. */
+const onTheirChatBy = (event: ChatClientEvent): [ChatClientEvent, EventAttack] => [
+  event,
+  async ({ web, account }) => {
+    for (const conversationId of [chat, victim.account, account, 'x']) {
+      const payload = { conversationId, messageId: IDS.chatMessage, messageContent: content, content, read: 1 };
+      await refused(web.send(event, payload), 'conversation_not_found');
+    }
+  },
+];
+const talking = Object.fromEntries((Object.keys(chatEvents) as ChatClientEvent[]).map(onTheirChatBy)) as Record<ChatClientEvent, EventAttack>; // prettier-ignore
+
 const events: Record<ClientEvent, EventAttack> = {
+  ...talking,
   'mobile:register': async ({ handset }) => {
     const { deviceId } = victim.handset;
     for (const deviceToken of [undefined, handset.deviceToken, 'guess']) {

@@ -292,6 +292,20 @@ test('a token that has expired is refused although its row has not', async () =>
   await expectRefused(jwt({ ...claimsOf(token), iat: now - 100, exp: now - 1 }));
 });
 
+test('a token that was good a moment ago is refused once its own time is over', async () => {
+  const { token } = await aPair();
+  const exp = Math.floor(Date.now() / 1000) + 60;
+  const shorter = jwt({ ...claimsOf(token), exp });
+  expect((await call(server.url, '/api/devices', { token: shorter })).status).toBe(200);
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(exp * 1000);
+  later(() => clock.mockRestore());
+  expect(await call(server.url, '/api/devices', { token: shorter })).toMatchObject({
+    status: 401,
+    body: { code: 'session_expired' },
+  });
+  expect((await call(server.url, '/api/devices', { token })).status).toBe(200);
+});
+
 test('a token of another secret, without a signature, or changed by a letter is refused', async () => {
   const { token } = await aPair();
   const claims = claimsOf(token);
@@ -311,6 +325,16 @@ test('a browser that was away when it was removed is told so when it comes back'
   expect((await remove(other, sessionId)).status).toBe(200);
   for (const path of ['/api/changes?after=0', '/api/snapshot', '/api/devices'])
     expect(await call(server.url, path, { token })).toMatchObject({ status: 401, body: { code: 'device_revoked' } });
+});
+
+test('a token that is used all the time is refused with the first request after its device was removed', async () => {
+  const { handset, token, sessionId } = await aPair();
+  for (let i = 0; i < 3; i++) expect((await call(server.url, '/api/devices', { token })).status).toBe(200);
+  expect((await remove(handset.deviceToken, sessionId)).status).toBe(200);
+  expect(await call(server.url, '/api/devices', { token })).toMatchObject({
+    status: 401,
+    body: { code: 'device_revoked' },
+  });
 });
 
 test('a well-signed token that names no device is refused', async () => {
@@ -581,10 +605,10 @@ test.each(['stream?after=0', '?wait=60&after='])(
     const { handset, token, sessionId } = await aPair();
     const { cursor } = (await call(server.url, '/api/changes', { token })).body;
     const tokens = server.app.get(Tokens);
-    const lookUp = jest.spyOn(tokens, 'byClaims');
+    const lookUp = jest.spyOn(tokens, 'authenticateRequest');
     later(() => lookUp.mockRestore());
-    lookUp.mockImplementationOnce(async (claims) => {
-      const session = await Tokens.prototype.byClaims.call(tokens, claims);
+    lookUp.mockImplementationOnce(async (...args) => {
+      const session = await Tokens.prototype.authenticateRequest.apply(tokens, args);
       await remove(handset.deviceToken, sessionId);
       return session;
     });

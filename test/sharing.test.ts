@@ -11,7 +11,7 @@ import { share, type SharedChange } from '../src/changes/sharing.js';
 import { call, follower, phone as register, type Client } from './support/clients.js';
 import { query } from './support/database.js';
 import { TestServer } from './support/server.js';
-import { byDelta, byLongPoll, bySnapshot, keep, View } from './support/views.js';
+import { byDelta, byLongPoll, bySnapshot, keep, View, type Change } from './support/views.js';
 
 // What the log does for rows that several accounts share, with the least of kinds: notes, each with its readers.
 
@@ -164,6 +164,16 @@ test('rows of two chats with one id are two rows', async () => {
   await write(await aChat(), { a: 'here' }, [ada]);
   await write(await aChat(), { a: 'there' }, [ada]);
   expect(await read(ada)).toEqual(['here', 'there']);
+});
+
+test('a row that has the id of its chat is still named with it', async () => {
+  const ada = await aPerson();
+  const chat = await aChat();
+  await write(chat, { [chat.id]: 'one' }, [ada]);
+  const { body } = await call(server.url, '/api/changes?after=0', { token: ada.token });
+  expect(body.changes.filter(({ kind }: Change) => kind === 'note')).toEqual([
+    expect.objectContaining({ id: `${chat.id}:${chat.id}` }),
+  ]);
 });
 
 test('readers of several chats in one commit get each row once, numbered without a gap', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { chunkText, Feed } from '../src/changes/feed.js';
+import { chunkText } from '../src/changes/chunk.js';
+import { Feed } from '../src/changes/feed.js';
 import type { MessageStatus } from '../src/messaging/message.js';
 import {
   browser,
@@ -17,6 +18,7 @@ import {
 import { createTestDatabase, type TestDatabase } from './support/postgres.js';
 import { TestServer } from './support/server.js';
 import { byDelta, byLongPoll, bySnapshot, byStream, EventStream, keep, newest, shown, View, type Change, type Page } from './support/views.js'; // prettier-ignore
+import { WsClient } from './support/ws.js';
 
 /*
  * Every way to receive is one read at another tempo: whichever a client takes, and however often it comes and goes, it
@@ -26,8 +28,8 @@ import { byDelta, byLongPoll, bySnapshot, byStream, EventStream, keep, newest, s
 const limits = { registrationsPerHour: 0, qrCodesPerMinute: 0, sendsPerMinute: 0 };
 let database: TestDatabase;
 let server: TestServer;
-const clients: Client[] = [];
-const kept = <T extends Client>(client: T): T => (clients.push(client), client);
+const clients: { close(): void }[] = [];
+const kept = <T extends { close(): void }>(client: T): T => (clients.push(client), client);
 const claim = (token: string, name: 'sid' | 'sub') =>
   (JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as Record<string, string>)[name]!;
 const byId = <T extends { id: string }>(rows: T[]) => [...rows].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -199,9 +201,12 @@ describe('every view is the snapshot', () => {
     const failures: unknown[] = [];
     const client = kept(follower(server.url, token));
     const socket = keep(client, new View(), failures);
+    const plain = kept(new WsClient(server.url, { query: { token, after: '0' } }));
+    const webSocket = keep(plain, new View(), failures);
     const stream = await EventStream.open(server.url, token);
     const before = await newest(server.url, token);
     await client.until(() => socket.seq >= before, 'what was before');
+    await plain.until(() => webSocket.seq >= before, 'what was before');
     // …those that come by now and then…
     const [delta, poll] = await Promise.all([1, 2].map(() => byDelta(server.url, token, new View())));
     // …and the commits themselves, whose rows were made in memory.
@@ -220,12 +225,14 @@ describe('every view is the snapshot', () => {
       const last = await newest(server.url, token);
       const expected = await bySnapshot(server.url, token, 100);
       await client.until(() => failures.length > 0 || socket.seq >= last, 'the last change');
+      await plain.until(() => failures.length > 0 || webSocket.seq >= last, 'the last change');
       await stream.until(() => stream.events.some(({ data }) => (data as Page).changes.some(({ seq }) => seq >= last)));
       const streamed = new View();
       for (const { data } of stream.events) streamed.apply(data as Page);
 
       expect(failures).toEqual([]);
       expect(socket.lines()).toEqual(expected.lines());
+      expect(webSocket.lines()).toEqual(expected.lines());
       expect(streamed.lines()).toEqual(expected.lines());
       expect((await byDelta(server.url, token, delta!, 3)).lines()).toEqual(expected.lines());
       expect((await byLongPoll(server.url, token, poll!, last)).lines()).toEqual(expected.lines());

@@ -1,13 +1,15 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Adoption, lock } from '../changes/adoption.js';
 import { Changes } from '../changes/changes.js';
-import { Feed, type Chunk } from '../changes/feed.js';
+import type { Chunk } from '../changes/chunk.js';
+import { Feed } from '../changes/feed.js';
 import type { Database } from '../database/database.js';
 import { Databases } from '../database/databases.js';
 import { relayError } from '../errors.js';
+import { Hourly } from '../hourly.js';
 import { LOG, type Log } from '../log.js';
 import { AccountEvents } from '../sessions/account-events.js';
 import { OwnerCheck } from './owner-check.js';
@@ -15,8 +17,6 @@ import { moveBelongings, moveEvents, PLACES } from './account-belongings.js';
 import { Accounts } from '../sessions/accounts.service.js';
 import type { Session } from '../sessions/session.js';
 import { Tokens } from '../sessions/tokens.js';
-
-const GO_ON_EVERY_MS = 3_600_000;
 
 /** What decides which of two accounts stays. */
 interface Standing {
@@ -44,9 +44,7 @@ interface Joined {
  * the way goes on when it is back.
  */
 @Injectable()
-export class AccountJoin implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private timer: NodeJS.Timeout | undefined;
-
+export class AccountJoin implements BeforeApplicationShutdown {
   constructor(
     private readonly databases: Databases,
     private readonly keys: AccountKeys,
@@ -57,16 +55,13 @@ export class AccountJoin implements OnApplicationBootstrap, BeforeApplicationShu
     private readonly events: AccountEvents,
     private readonly tokens: Tokens,
     private readonly owner: OwnerCheck,
+    hourly: Hourly,
     @Inject(LOG) private readonly log: Log,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    void this.goOn();
-    this.timer = setInterval(() => void this.goOn(), GO_ON_EVERY_MS).unref();
+  ) {
+    hourly.do('joined accounts could not be looked for', () => this.goOn(), { atStart: true });
   }
 
   beforeApplicationShutdown(): void {
-    clearInterval(this.timer);
     this.adoption.stop();
   }
 

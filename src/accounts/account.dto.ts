@@ -12,7 +12,11 @@ export class AccountDto {
   @ApiProperty({ required: false, description: 'To sign in by' }) name?: string;
   @ApiProperty({ required: false, description: 'What the person calls themselves' }) displayName?: string;
   @ApiProperty({ required: false }) language?: string;
-  @ApiProperty({ required: false, description: 'Base64' }) publicKey?: string;
+  @ApiProperty({ required: false, description: 'What others seal to' }) publicKey?: string;
+  @ApiProperty({ required: false, description: 'SHA-256 of `publicKey`, in lowercase hex' }) fingerprint?: string;
+  @ApiProperty({ required: false, description: 'The key before the last change' }) previousKey?: string;
+  @ApiProperty({ required: false, description: 'By the key before, of the present one' }) keySignature?: string;
+  @ApiProperty({ required: false, description: 'Whether searches leave them out' }) hidden?: boolean;
   @ApiProperty({ description: 'ms since 1970' }) createdAt!: number;
   @ApiProperty() hasPassword!: boolean;
   @ApiProperty({ description: 'How many, phones among them' }) devices!: number;

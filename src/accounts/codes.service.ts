@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
-import { LOG, type Log } from '../log.js';
+import { Hourly } from '../hourly.js';
 import { Mailer } from '../mail/mailer.js';
 import { codeLetter, type CodeDeed } from '../mail/templates.js';
 import { AccountEvents, type AccountEventName } from '../sessions/account-events.js';
@@ -29,9 +29,7 @@ const HOUR_MS = 3_600_000;
 
 /** Codes of six digits by mail: one at a time for an email and a purpose, each good once and for OTP_EXPIRATION_MINUTES. */
 @Injectable()
-export class Codes implements OnModuleInit, BeforeApplicationShutdown {
-  private purging: NodeJS.Timeout | undefined;
-
+export class Codes implements OnModuleInit {
   constructor(
     private readonly databases: Databases,
     private readonly realms: Realms,
@@ -40,16 +38,12 @@ export class Codes implements OnModuleInit, BeforeApplicationShutdown {
     private readonly mailer: Mailer,
     private readonly limits: Limits,
     private readonly afterwards: Afterwards,
+    private readonly hourly: Hourly,
     @Inject(ENV) private readonly env: BootEnv,
-    @Inject(LOG) private readonly log: Log,
   ) {}
 
   onModuleInit(): void {
-    this.purging = setInterval(() => void this.purge(), HOUR_MS).unref();
-  }
-
-  beforeApplicationShutdown(): void {
-    clearInterval(this.purging);
+    this.hourly.do('old codes could not be removed', () => this.purge());
   }
 
   /**
@@ -143,10 +137,7 @@ export class Codes implements OnModuleInit, BeforeApplicationShutdown {
   /** An hour late: until then one whose time was over may have been prolonged. */
   private async purge(): Promise<void> {
     const where = { expiresAt: { lt: new Date(Date.now() - HOUR_MS) } };
-    for (const { prisma } of this.databases.all())
-      await prisma.code.deleteMany({ where }).catch((error: unknown) => {
-        this.log.warn({ err: error }, 'old codes could not be removed');
-      });
+    await Promise.all(this.databases.all().map(({ prisma }) => prisma.code.deleteMany({ where })));
   }
 }
 

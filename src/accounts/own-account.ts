@@ -6,7 +6,9 @@ import { Accounts, type Person } from '../sessions/accounts.service.js';
 import { Codes } from './codes.service.js';
 import { checkedEmail, checkedName, checkedNewPassword } from './credentials.js';
 import { OwnerCheck } from './owner-check.js';
+import { Limits } from '../sessions/limits.js';
 import { Passwords } from './passwords.js';
+import { fingerprintOf } from './public-person.js';
 import type { Session } from '../sessions/session.js';
 import { SignIn } from './sign-in.service.js';
 import { Tokens } from '../sessions/tokens.js';
@@ -15,6 +17,8 @@ import { Tokens } from '../sessions/tokens.js';
 export interface AccountView extends Person {
   userId: string;
   realm: string;
+  /** Of the public key, where there is one. */
+  fingerprint?: string;
   createdAt: number;
   hasPassword: boolean;
   /** How many devices it has, phones among them. */
@@ -34,6 +38,7 @@ export class OwnAccount {
     private readonly tokens: Tokens,
     private readonly events: AccountEvents,
     private readonly deletion: AccountDeletion,
+    private readonly limits: Limits,
   ) {}
 
   async view({ account }: Session): Promise<AccountView> {
@@ -50,6 +55,7 @@ export class OwnAccount {
       userId: account.id,
       realm,
       ...login?.person,
+      ...(login?.person.publicKey === undefined ? {} : { fingerprint: fingerprintOf(login.person.publicKey) }),
       createdAt: row.createdAt.getTime(),
       hasPassword: login?.passwordHash !== undefined,
       devices: kinds.reduce((sum, { _count }) => sum + _count, 0),
@@ -99,6 +105,7 @@ export class OwnAccount {
     if (!hasPassword && password == null)
       throw relayError('bad_request', { detail: 'password is needed to sign in by name' });
     await this.owner.confirm(account, currentPassword, address);
+    await this.limits.profile(account.id);
     const passwordHash = password == null ? undefined : await this.passwords.hash(checkedNewPassword(password));
     await this.accounts.setLogin(account, { name: checked }, (login) => {
       // One that was set meanwhile: to put another in its place takes more than a session.
@@ -110,13 +117,14 @@ export class OwnAccount {
 
   /**
    * A new password, or the first. It ends every browser's session; answers a token for the one that asks, so that it goes on,
-   * unless it is a phone. Throws `bad_request`, `wrong_credentials`.
+   * unless it is a phone. With `sparing` the token that it has stays good too. Throws `bad_request`, `wrong_credentials`.
    */
   async setPassword(
     session: Session,
     password: string,
     currentPassword: string | null | undefined,
     address: string,
+    { sparing = false } = {},
   ): Promise<{ token?: string }> {
     const { account, deviceId } = session;
     checkedNewPassword(password);
@@ -124,7 +132,7 @@ export class OwnAccount {
     const { email, name } = (await this.accounts.loginOf(account))?.person ?? {};
     if (email === undefined && name === undefined)
       throw relayError('bad_request', { detail: 'add an email or a name to sign in by first' });
-    await this.signIn.changePassword(account, password, address);
+    await this.signIn.changePassword(account, password, address, sparing ? { spared: deviceId } : {});
     if (session.kind !== 'browser') return {};
     const device = await account.home.database.prisma.device.findFirst({
       where: { accountId: account.id, id: deviceId, deleted: false },
@@ -136,6 +144,11 @@ export class OwnAccount {
   /** Throws `wrong_credentials`. @see AccountDeletion */
   async delete({ account }: Session, password: string | null | undefined, address: string): Promise<void> {
     await this.owner.confirm(account, password, address);
+    await this.deletion.delete(account);
+  }
+
+  /** For clients of wire.md, section E, which send nothing along: their session is the proof. */
+  async remove({ account }: Session): Promise<void> {
     await this.deletion.delete(account);
   }
 }

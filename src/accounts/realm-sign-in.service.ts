@@ -154,7 +154,7 @@ export class RealmSignIn {
     await this.refusing(REFUSALS, () => this.codes.redeem(realm, email, 'password', body.pin, address));
     const login = await this.accounts.find(realm, { email });
     if (login === undefined) throw relayError('code_refused');
-    await this.signIn.changePassword(login.account, password, address, true);
+    await this.signIn.changePassword(login.account, password, address, { byMail: true });
     return { message: 'The password was changed' };
   }
 

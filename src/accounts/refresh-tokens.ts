@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
-import { LOG, type Log } from '../log.js';
+import { Hourly } from '../hourly.js';
 import { AccountEvents } from '../sessions/account-events.js';
 import { Accounts } from '../sessions/accounts.service.js';
 import { Limits } from '../sessions/limits.js';
@@ -20,17 +20,13 @@ export interface TokenPair {
   expiresAt: number;
 }
 
-const PURGE_EVERY_MS = 3_600_000;
-
 /**
  * Refresh tokens of devices that signed in (wire.md, section C), kept as hashes. Each is good for one use, which brings the
  * next one of its family and moves the end of the device's session on. Who uses one twice has a copy that somebody else
  * has too: then every token of the device ends.
  */
 @Injectable()
-export class RefreshTokens implements OnModuleInit, BeforeApplicationShutdown {
-  private purging: NodeJS.Timeout | undefined;
-
+export class RefreshTokens implements OnModuleInit {
   constructor(
     private readonly databases: Databases,
     private readonly keys: AccountKeys,
@@ -38,16 +34,12 @@ export class RefreshTokens implements OnModuleInit, BeforeApplicationShutdown {
     private readonly events: AccountEvents,
     private readonly tokens: Tokens,
     private readonly limits: Limits,
+    private readonly hourly: Hourly,
     @Inject(ENV) private readonly env: BootEnv,
-    @Inject(LOG) private readonly log: Log,
   ) {}
 
   onModuleInit(): void {
-    this.purging = setInterval(() => void this.purge(), PURGE_EVERY_MS).unref();
-  }
-
-  beforeApplicationShutdown(): void {
-    clearInterval(this.purging);
+    this.hourly.do('old refresh tokens could not be removed', () => this.purge());
   }
 
   /** Begins a family, for a device that has just signed in; `generation` is the device's. */
@@ -100,10 +92,8 @@ export class RefreshTokens implements OnModuleInit, BeforeApplicationShutdown {
 
   /** Removes those that have ended. Used ones are kept until then too: to know them again. */
   async purge(): Promise<void> {
-    for (const { prisma } of this.databases.all())
-      await prisma.refreshToken.deleteMany({ where: { expiresAt: { lt: new Date() } } }).catch((error: unknown) => {
-        this.log.warn({ err: error }, 'old refresh tokens could not be removed');
-      });
+    const where = { expiresAt: { lt: new Date() } };
+    await Promise.all(this.databases.all().map(({ prisma }) => prisma.refreshToken.deleteMany({ where })));
   }
 }
 

@@ -17,9 +17,17 @@ export class Renewal {
     private readonly events: AccountEvents,
   ) {}
 
-  /** `byMail`: by a code that was mailed, which is a proof, too. Throws `not_found` when the account has no login. */
-  async changePassword(account: AccountKey, passwordHash: string, address: string, byMail: boolean): Promise<void> {
-    await this.renew(account, address, (login) => ({ passwordHash, proven: login.proven || byMail }));
+  /**
+   * `byMail`: by a code that was mailed, which is a proof, too. `spared`: the device whose session goes on. Throws `not_found`
+   * when the account has no login.
+   */
+  async changePassword(
+    account: AccountKey,
+    passwordHash: string,
+    address: string,
+    { byMail = false, spared }: { byMail?: boolean; spared?: string } = {},
+  ): Promise<void> {
+    await this.renew(account, address, (login) => ({ passwordHash, proven: login.proven || byMail }), spared);
     await this.events.note(account, 'password.changed', { address });
   }
 
@@ -35,6 +43,7 @@ export class Renewal {
     account: AccountKey,
     address: string,
     change: (login: Login) => LoginMarks | undefined,
+    spared?: string,
   ): Promise<Login> {
     let sessions: { id: string }[] = [];
     let keys: { id: string }[] = [];
@@ -46,7 +55,7 @@ export class Renewal {
       if (marks === undefined) return {};
       const where = { accountId: account.id };
       sessions = await tx.device.updateManyAndReturn({
-        where: { ...where, kind: 'browser', deleted: false },
+        where: { ...where, kind: 'browser', deleted: false, ...(spared === undefined ? {} : { id: { not: spared } }) },
         data: { generation: { increment: 1 } },
         select: { id: true },
       });

@@ -16,6 +16,7 @@ import {
   VerifyCodeDto,
   WhoReply,
 } from './sign-in.dto.js';
+import { fingerprintOf } from './public-person.js';
 import { SignIn } from './sign-in.service.js';
 
 /** Signing in to the realm `default` (wire.md, sections B, D and E). */
@@ -98,7 +99,8 @@ function byOf({ email, pseudo }: SignInDto): { email: string } | { name: string 
 }
 
 function who(userId: string, deviceId: string, { email, name: pseudo, publicKey: public_key }: Person = {}): WhoReply {
-  return { userId, user_id: userId, deviceId, ...given({ email, pseudo, public_key }) };
+  const fingerprint = public_key && fingerprintOf(public_key);
+  return { userId, user_id: userId, deviceId, ...given({ email, pseudo, public_key, fingerprint }) };
 }
 
 /** Without what was not given. */

@@ -1,10 +1,10 @@
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { IsNotEmpty, IsObject, IsOptional, IsString, MaxLength } from 'class-validator';
+import { MAX_PUBLIC_KEY } from './credentials.js';
 
 // The checks run from the last line up, so that what is no text is told so before its length. What a password or a name
 // has to be is told in `credentials.ts`.
 const MAX_EMAIL = 254;
-const MAX_PUBLIC_KEY = 8192;
 
 const deviceInfo = {
   type: 'object',
@@ -41,9 +41,8 @@ export class SignInDto {
 }
 
 export class RegisterDto extends SignInDto {
-  @ApiProperty({ required: false, description: 'What others seal to', maxLength: MAX_PUBLIC_KEY })
+  @ApiProperty({ required: false, description: 'What others seal to', minLength: 16, maxLength: MAX_PUBLIC_KEY })
   @IsOptional()
-  @MaxLength(MAX_PUBLIC_KEY)
   @IsString()
   public_key?: string;
 
@@ -86,6 +85,7 @@ export class WhoReply {
   @ApiProperty({ required: false }) email?: string;
   @ApiProperty({ required: false }) pseudo?: string;
   @ApiProperty({ required: false }) public_key?: string;
+  @ApiProperty({ required: false, description: 'Of the public key: SHA-256 in lowercase hex' }) fingerprint?: string;
 }
 
 export class SignedInReply extends WhoReply {

@@ -13,7 +13,7 @@ import {
 } from '../sessions/accounts.service.js';
 import { Afterwards } from './afterwards.js';
 import { Codes } from './codes.service.js';
-import { checkedEmail, checkedName, checkedNewPassword, checkedPassword } from './credentials.js';
+import { checkedEmail, checkedName, checkedNewPassword, checkedPassword, checkedPublicKey } from './credentials.js';
 import { Devices, type SignInDevice } from '../sessions/devices.service.js';
 import { Limits } from '../sessions/limits.js';
 import { Passwords } from './passwords.js';
@@ -152,22 +152,28 @@ export class SignIn {
   }
 
   /**
-   * For an account that has a login. Every browser's session ends, and every refresh token; phones stay. `byMail`: a code has
-   * just shown that the email is theirs. Throws `bad_request`, `not_found`, `busy`.
+   * For an account that has a login. Every browser's session ends, but that of the `spared` device, and every refresh token;
+   * phones stay. `byMail`: a code has just shown that the email is theirs. Throws `bad_request`, `not_found`, `busy`.
    */
-  async changePassword(account: AccountKey, newPassword: string, address: string, byMail = false): Promise<void> {
+  async changePassword(
+    account: AccountKey,
+    newPassword: string,
+    address: string,
+    how?: { byMail?: boolean; spared?: string },
+  ): Promise<void> {
     checkedNewPassword(newPassword);
-    await this.renewal.changePassword(account, await this.passwords.hash(newPassword), address, byMail);
+    await this.renewal.changePassword(account, await this.passwords.hash(newPassword), address, how);
   }
 }
 
 function checkedPerson(person: Person): Person {
-  const { email, name } = person;
+  const { email, name, publicKey } = person;
   if (email === undefined && name === undefined)
     throw relayError('bad_request', { detail: 'an email or a name is needed' });
   return {
     ...person,
     ...(email === undefined ? {} : { email: checkedEmail(email) }),
     ...(name === undefined ? {} : { name: checkedName(name) }),
+    ...(publicKey === undefined ? {} : { publicKey: checkedPublicKey(publicKey) }),
   };
 }

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { AccountKey } from './account-key.js';
 import { Changes } from './changes.js';
-import { Feed, type Chunk } from './feed.js';
+import type { Chunk } from './chunk.js';
+import { Feed } from './feed.js';
 import type { Kind, StoredRow } from './kind.js';
 
 /** Rows of one transaction: while it runs, the account that gets them takes no other writes. */

@@ -1,6 +1,6 @@
 import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 import type { AccountKey } from './account-key.js';
-import type { Chunk } from './feed.js';
+import type { ChangedRow, Chunk } from './chunk.js';
 
 /**
  * A wish to change one row, as plain data. `op` names what to do in the words of its kind (`put`, `status`, `delete`, …);
@@ -53,17 +53,6 @@ export interface Planned {
   read(results: QueryResult[]): { outcomes: (Outcome | undefined)[]; changed: ChangedRow[] };
 }
 
-/** A row that a batch changed, to be told to whoever follows the account. */
-export interface ChangedRow {
-  account: string;
-  seq: number;
-  kind: string;
-  id: string;
-  at: number;
-  /** The row as JSON text, or null for a tombstone. Called only when somebody listens. */
-  row: () => string | null;
-}
-
 export interface Written<State = unknown> {
   /** One for each mutation, in order. */
   outcomes: Outcome<State>[];
@@ -71,6 +60,8 @@ export interface Written<State = unknown> {
   changed: ChangedRow[];
   /** What those who share rows are to be told (`share`). */
   shared?: Chunk[];
+  /** Done once it is committed. */
+  afterwards?: () => void;
 }
 
 /** One stored row as a page holds it: its plain columns, and its sealed content. */

@@ -3,8 +3,10 @@ import { isConnectionError } from '../database/faults.js';
 import { relayError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Metrics } from '../metrics.js';
-import type { Chunk, Feed, WholeChunk } from './feed.js';
-import type { ChangedRow, Mutation, Numbered, Outcome, Writer, Written } from './kind.js';
+import type { Chunk, WholeChunk } from './chunk.js';
+import type { Feed } from './feed.js';
+import type { ChangedRow } from './chunk.js';
+import type { Mutation, Numbered, Outcome, Writer, Written } from './kind.js';
 import { countOut, numbering, toChunks, type NumberRow } from './numbering.js';
 
 const MAX_ROWS = 128;
@@ -46,6 +48,7 @@ interface Entry {
 interface Committed {
   outcomes: (Outcome | undefined)[];
   chunks: Chunk[];
+  afterwards?: () => void;
 }
 
 /**
@@ -180,8 +183,9 @@ export class Lane {
     }
   }
 
-  private telling(batch: Entry[], { outcomes, chunks }: Committed): () => void {
+  private telling(batch: Entry[], { outcomes, chunks, afterwards }: Committed): () => void {
     return () => {
+      afterwards?.();
       // One without rows is told too: its numbers are taken, and whoever has caught up can pass them by.
       for (const chunk of chunks) this.publish(chunk);
       batch.forEach(({ group, index }, i) => {
@@ -238,10 +242,10 @@ export class Lane {
     try {
       const [, numbers] = await Promise.all([client.query('BEGIN'), client.query<NumberRow>(numbering(counts))]);
       const chunks = toChunks(numbers, counts);
-      const { outcomes, changed, shared = [] } = await this.write(client, items, chunks);
+      const { outcomes, changed, shared = [], afterwards } = await this.write(client, items, chunks);
       await client.query('COMMIT');
       this.observe(batch, started);
-      return { outcomes, chunks: [...fill(chunks, changed), ...shared] };
+      return { outcomes, chunks: [...fill(chunks, changed), ...shared], afterwards };
     } catch (error) {
       // Whatever state the connection is in, a new one is sure to be clean.
       if (isConnectionError(error)) this.disconnect(client);
@@ -254,6 +258,7 @@ export class Lane {
     const outcomes = new Array<Outcome>(items.length).fill({ result: 'missing' });
     const changed: ChangedRow[] = [];
     const shared: Chunk[] = [];
+    const afterwards: (() => void)[] = [];
     const byKind = new Map<string, { places: number[]; items: Numbered[] }>();
     items.forEach((item, place) => {
       const chunk = chunks.get(item.mutation.account.id);
@@ -271,8 +276,9 @@ export class Lane {
       written.outcomes.forEach((outcome, i) => (outcomes[share.places[i]!] = outcome));
       changed.push(...written.changed);
       shared.push(...(written.shared ?? []));
+      if (written.afterwards !== undefined) afterwards.push(written.afterwards);
     }
-    return { outcomes, changed, shared };
+    return { outcomes, changed, shared, afterwards: () => afterwards.forEach((then) => then()) };
   }
 
   private writer(kind: string): Writer | undefined {

@@ -1,5 +1,5 @@
 import type { QueryConfig, QueryResult } from 'pg';
-import type { WholeChunk } from './feed.js';
+import type { WholeChunk } from './chunk.js';
 import type { Mutation, Numbered } from './kind.js';
 
 // How mutations get their numbers, and commits their order.

@@ -1,13 +1,13 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Database } from '../database/database.js';
 import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
+import { Hourly } from '../hourly.js';
 import { LOG, type Log } from '../log.js';
 import { Changes } from './changes.js';
 import { Erasure } from './erasure.js';
 import type { Kind } from './kind.js';
 
-const EVERY_MS = 3_600_000;
 const AT_ONCE = 1000;
 
 /**
@@ -15,25 +15,26 @@ const AT_ONCE = 1000;
  * accounts left.
  */
 @Injectable()
-export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private timer: NodeJS.Timeout | undefined;
+export class Purge implements OnModuleInit, BeforeApplicationShutdown {
+  private stopping = false;
 
   constructor(
     private readonly databases: Databases,
     private readonly changes: Changes,
     private readonly erasure: Erasure,
+    private readonly hourly: Hourly,
     @Inject(ENV) private readonly env: BootEnv,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
-  onApplicationBootstrap(): void {
-    // What a server left behind that died on the way.
-    void this.erasure.run();
-    this.timer = setInterval(() => void this.tryRun(), EVERY_MS).unref();
+  onModuleInit(): void {
+    // At the start, what a server left behind that died on the way.
+    this.hourly.do('deleted accounts could not be erased', () => this.erasure.run(), { atStart: true });
+    this.hourly.do('old tombstones could not be removed', () => this.run());
   }
 
   beforeApplicationShutdown(): void {
-    clearInterval(this.timer);
+    this.stopping = true;
     this.erasure.stop();
   }
 
@@ -44,12 +45,13 @@ export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown 
     for (const database of this.databases.all()) {
       const purges = [...this.changes.registered()].map((kind) => () => this.purge(database, kind, before));
       for (const purge of [...purges, () => this.purgeShared(database, before)])
-        for (let more = true; more;) {
+        for (let more = true; more && !this.stopping;) {
           const count = await purge();
           purged += count;
           more = count === AT_ONCE;
         }
     }
+    if (purged > 0) this.log.info({ purged }, 'old tombstones were removed');
     return purged;
   }
 
@@ -93,15 +95,5 @@ export class Purge implements OnApplicationBootstrap, BeforeApplicationShutdown 
       [before],
     );
     return rows[0]!.purged;
-  }
-
-  private async tryRun(): Promise<void> {
-    await this.erasure.run();
-    try {
-      const purged = await this.run();
-      if (purged > 0) this.log.info({ purged }, 'old tombstones were removed');
-    } catch (error) {
-      this.log.warn({ err: error }, 'old tombstones could not be removed; trying again later');
-    }
   }
 }

@@ -2,7 +2,7 @@ import { relayError } from '../errors.js';
 import type { AccountKey } from './account-key.js';
 import type { AccountKeys } from './account-keys.js';
 import type { Database } from '../database/database.js';
-import { changeText } from './feed.js';
+import { changeText } from './chunk.js';
 import { PAGE_FIELDS, type Kind, type StoredRow } from './kind.js';
 import { sharedId, sharedView } from './shared-view.js';
 
@@ -97,7 +97,7 @@ export class Reader {
     const key = await this.keys.find(chat!, home.realm);
     if (key === undefined) return [];
     const row = deleted ? null : sharedView(key, id, Number(born), key.open(kind, id, content!));
-    return [changeText(seq, kind, sharedId(key, id), at, row)];
+    return [changeText(seq, kind, sharedId(key, kind, id), at, row)];
   }
 }
 

@@ -1,9 +1,12 @@
 import type { AccountKey } from './account-key.js';
 import { splice } from './splice.js';
 
-/** The id of a shared row among an account's changes: two chats may use the same one. */
-export function sharedId({ id: chat }: AccountKey, id: string): string {
-  return id === chat ? chat : `${chat}:${id}`;
+/**
+ * The id of a shared row among an account's changes: two chats may use the same one. The row that is the chat has the chat's;
+ * any other has both, one that somebody gave the chat's id too.
+ */
+export function sharedId({ id: chat }: AccountKey, kind: string, id: string): string {
+  return kind === 'chat' ? chat : `${chat}:${id}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { AccountKey } from './account-key.js';
-import type { Chunk } from './feed.js';
-import type { ChangedRow } from './kind.js';
+import type { Chunk } from './chunk.js';
+import type { ChangedRow } from './chunk.js';
 import { numbering, type NumberRow } from './numbering.js';
 import { sharedId } from './shared-view.js';
 
@@ -115,7 +115,7 @@ function merge(merged: Map<Places, Map<Places, Places>>, one: Places, other: Pla
 function toldOnce({ chat, kind, id, at, row }: SharedChange): Told | undefined {
   if (row === undefined) return undefined;
   let text: string | null | undefined;
-  return { kind, id: sharedId(chat, id), at, row: () => (text === undefined ? (text = row()) : text) };
+  return { kind, id: sharedId(chat, kind, id), at, row: () => (text === undefined ? (text = row()) : text) };
 }
 
 async function unpoint(client: ClientBase, replaced: SharedChange[]): Promise<void> {
@@ -127,29 +127,35 @@ async function unpoint(client: ClientBase, replaced: SharedChange[]): Promise<vo
   });
 }
 
-/** Accounts with the same places share their list, so that a thousand pointers are not a thousand parameters. */
+/**
+ * Accounts with the same places share their list, so that a thousand pointers are not a thousand parameters. The lists are laid
+ * end to end, and each account says where its own is: nothing is searched for, however many lists there are.
+ */
 async function point(
   client: ClientBase,
   changes: SharedChange[],
   followers: { id: string; places: Places; after: number }[],
 ): Promise<void> {
-  const lists = [...new Set(followers.map(({ places }) => places))];
-  const listOf = new Map(lists.map((places, i) => [places, i]));
-  const entries = lists.flatMap((places, list) => places.map((place, i) => ({ list, nth: i + 1, change: changes[place]! }))); // prettier-ignore
+  const starts = new Map<Places, number>();
+  const entries: SharedChange[] = [];
+  for (const { places } of followers)
+    if (!starts.has(places)) {
+      starts.set(places, entries.length);
+      for (const place of places) entries.push(changes[place]!);
+    }
   await client.query({
     name: 'pointers-insert',
     text: `INSERT INTO pointers (account_id, seq, shared_id, number)
-           SELECT a.id, a.after + e.nth, e.shared_id, e.number
-           FROM unnest($1::uuid[], $2::bigint[], $3::int[]) AS a(id, after, list)
-           JOIN unnest($4::int[], $5::int[], $6::uuid[], $7::bigint[]) AS e(list, nth, shared_id, number) ON e.list = a.list`,
+           SELECT a.id, a.after + n, ($5::uuid[])[a.start + n], ($6::bigint[])[a.start + n]
+           FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[]) AS a(id, after, start, size)
+           CROSS JOIN LATERAL generate_series(1, a.size) AS n`,
     values: [
       followers.map(({ id }) => id),
       followers.map(({ after }) => after),
-      followers.map(({ places }) => listOf.get(places)),
-      entries.map(({ list }) => list),
-      entries.map(({ nth }) => nth),
-      entries.map(({ change }) => change.chat.id),
-      entries.map(({ change }) => change.number),
+      followers.map(({ places }) => starts.get(places)),
+      followers.map(({ places }) => places.length),
+      entries.map(({ chat }) => chat.id),
+      entries.map(({ number }) => number),
     ],
   });
 }

@@ -2,13 +2,15 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../generated/prisma/client.js';
 import { isDeadlock } from './faults.js';
+import { QuickReads } from './quick-reads.js';
 
 const ATTEMPTS = 5;
 
-/** One pool of connections, for typed queries through `prisma` and for raw SQL through `pool`. */
+/** One pool of connections, for typed queries through `prisma` and for raw SQL through `pool`; and one for quick reads. */
 export class Database {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
+  readonly quick: QuickReads;
   private closing?: Promise<void>;
 
   constructor(
@@ -25,6 +27,7 @@ export class Database {
     });
     // An idle connection broke (a restart of Postgres): the pool has dropped it, and the next query opens another.
     this.pool.on('error', () => undefined);
+    this.quick = new QuickReads(url);
     this.prisma = new PrismaClient({ adapter: new PrismaPg(this.pool), errorFormat: 'minimal' });
   }
 
@@ -55,7 +58,7 @@ export class Database {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.prisma.$disconnect().then(() => this.pool.end());
+    this.closing ??= Promise.all([this.quick.close(), this.prisma.$disconnect()]).then(() => this.pool.end());
     return this.closing;
   }
 }

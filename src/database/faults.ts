@@ -27,9 +27,10 @@ const DEADLOCK_CODES = /^(40P01|40001)$/;
 
 const UNIQUE_CODES = /^(23505|P2002|UniqueConstraintViolation)$/;
 
-// Postgres (connection exceptions, shutdown and recovery, no room left, no such database, a standby), Node, Prisma, Prisma's driver adapter.
+// Postgres (connection exceptions, shutdown and recovery, no room left, no such database, a standby), Node, Prisma (P2028: no
+// connection in time for a transaction), Prisma’s driver adapter.
 const CONNECTION_CODES =
-  /^(08...|57P0[12345]|53...|3D000|25006|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|P1001|P1002|P1003|P1008|P1017|P2024|P2037|DatabaseNotReachable|DatabaseDoesNotExist|ConnectionClosed|SocketTimeout|TooManyConnections)$/;
+  /^(08...|57P0[12345]|53...|3D000|25006|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|P1001|P1002|P1003|P1008|P1017|P2024|P2028|P2037|DatabaseNotReachable|DatabaseDoesNotExist|ConnectionClosed|SocketTimeout|TooManyConnections)$/;
 
 // What `pg` throws without a code.
 const CONNECTION_MESSAGES =

@@ -1,8 +1,9 @@
-import { Type, type TSchema } from '@sinclair/typebox';
+import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
 import type { BootEnv } from '../env.js';
 import { VERSION } from '../version.js';
 import { clientEvents, type ClientEvent, type Sender } from './events.js';
 import { answers, ErrorBody, serverEvents, type Receiver } from './server-events.js';
+import { Introduction } from './websocket.message.js';
 
 type Json = Record<string, unknown>;
 
@@ -14,9 +15,9 @@ const PEOPLE: Record<Sender | Receiver, string> = {
 };
 
 /**
- * The events over Socket.IO as an AsyncAPI 3 document, made of the schemas that the server checks by. The application it
- * describes is the server: it `receive`s what clients send, and `send`s the rest. Channels are the two directions of the
- * one namespace, and the acknowledgements of what clients send.
+ * The events as an AsyncAPI 3 document, made of the schemas that the server checks by. The application it describes is the
+ * server: it `receive`s what clients send, and `send`s the rest. Channels are the two directions, the acknowledgements of
+ * what is sent, and the messages that carry all of that over `/ws`.
  */
 export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | 'publicUrl' | 'port'>): Json {
   const named: Json = {};
@@ -43,10 +44,11 @@ export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | '
       title: 'Pairline',
       version: VERSION,
       description:
-        'Events over Socket.IO 4, namespace `/`. A client signs in by the handshake’s `auth` (`token`, and `after` to follow the ' +
-        'change log) or by `mobile:register` or `web:authenticate`. Each event carries one JSON object, and may ask for ' +
-        'Socket.IO’s acknowledgement: it is answered after the commit. The format `text-id` is any text without NUL and lone ' +
-        'surrogates, `printable` one without control characters. docs/protocol.md says the same in words.',
+        'Events over Socket.IO 4, namespace `/`, or over a plain WebSocket, `/ws`. A client signs in by the handshake’s `auth` ' +
+        '(`token`, and `after` to follow the change log), over `/ws` by the address or a first message `authenticate`, or by the ' +
+        'events `mobile:register` and `web:authenticate`. Each event carries one JSON object, and may ask for an ' +
+        'acknowledgement: it is answered after the commit. The format `text-id` is any text without NUL and lone surrogates, ' +
+        '`printable` one without control characters. docs/protocol.md and docs/websocket.md say the same in words.',
       license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     defaultContentType: 'application/json',
@@ -56,7 +58,14 @@ export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | '
         pathname: '/socket.io/',
         protocol: protocol === 'https:' ? 'wss' : 'ws',
         description: 'Engine.IO 4 under Socket.IO 4: WebSocket, or HTTP long polling',
-        security: [{ $ref: '#/components/securitySchemes/token' }],
+        security: [ref('components/securitySchemes/token')],
+      },
+      webSocket: {
+        host,
+        pathname: '/ws',
+        protocol: protocol === 'https:' ? 'wss' : 'ws',
+        description: 'RFC 6455, without compression: the channel `frames`',
+        security: [ref('components/securitySchemes/tokenInAddress'), ref('components/securitySchemes/bearer')],
       },
     },
     channels: {
@@ -66,8 +75,17 @@ export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | '
         title: 'What an event is acknowledged with',
         messages: messages([...received, ...sent].flatMap(({ reply, ...of }) => (reply ? [{ ...of, payload: reply }] : []))), // prettier-ignore
       },
+      frames: {
+        address: '/ws',
+        servers: [ref('servers/webSocket')],
+        title: 'The messages of /ws, one JSON object each',
+        messages: messages(frames([...received, ...sent].map(({ name }) => name)).map((of) => ({ ...of, payload: schema(of.payload) }))), // prettier-ignore
+      },
     },
+    // prettier-ignore
     operations: {
+      'receive-frame': { action: 'receive', channel: ref('channels/frames'), summary: 'A message of a client of /ws' },
+      'send-frame': { action: 'send', channel: ref('channels/frames'), summary: 'A message to a client of /ws' },
       ...Object.fromEntries(received.map((of) => [`receive-${of.key}`, operation('receive', 'fromClients', of)])),
       ...Object.fromEntries(sent.map((of) => [`send-${of.key}`, operation('send', 'fromServer', of)])),
     },
@@ -78,6 +96,8 @@ export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | '
           type: 'userPassword',
           description: 'A session token, device token or API key as `auth.token` of the Socket.IO handshake',
         },
+        tokenInAddress: { type: 'httpApiKey', name: 'token', in: 'query', description: 'The same, of the address' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'The same, in the header of the upgrade' },
       },
     },
   };
@@ -86,10 +106,38 @@ export function asyncApi({ limits, publicUrl, port }: Pick<BootEnv, 'limits' | '
 interface Described {
   name: string;
   key: string;
-  who: Sender | Receiver;
   summary: string;
   payload: unknown;
+}
+
+interface Event extends Described {
+  who: Sender | Receiver;
   reply?: unknown;
+}
+
+/** What goes over `/ws`; the `data` of an event, and of its acknowledgement, is in the other channels. */
+function frames(events: string[]): (Described & { payload: TSchema })[] {
+  const id = Type.Union([Type.String({ maxLength: 128 }), Type.Number()]);
+  const frame = (key: string, summary: string, fields: TProperties) => ({ key, name: key, summary, payload: Type.Object(fields) }); // prettier-ignore
+  return [
+    frame('event', 'An event, of either side', {
+      type: Type.Unsafe<string>({ type: 'string', enum: [...new Set(events)] }),
+      data: Type.Optional(Type.Unknown({ description: 'The payload of the event' })),
+      id: Type.Optional(Type.Unsafe({ ...id, description: 'Asks for an acknowledgement' })),
+    }),
+    frame('ack', 'An acknowledgement, of either side', {
+      type: Type.Literal('ack'),
+      data: Type.Object({ ok: Type.Boolean() }, { additionalProperties: true }),
+      id,
+    }),
+    frame('authenticate', 'A client shows its token, when the address and the headers have none', {
+      type: Type.Literal('authenticate'),
+      data: Introduction,
+      id: Type.Optional(id),
+    }),
+    frame('ping', 'A client asks whether the server is there', { type: Type.Literal('ping') }),
+    frame('pong', 'The answer to that', { type: Type.Literal('pong') }),
+  ];
 }
 
 /** Keys of AsyncAPI may not hold colons. */
@@ -103,7 +151,7 @@ function messages(all: Described[]): Json {
   );
 }
 
-function operation(action: 'send' | 'receive', channel: string, of: Described): Json {
+function operation(action: 'send' | 'receive', channel: string, of: Event): Json {
   const reply = { channel: ref('channels/acknowledgements'), messages: [ref(`channels/acknowledgements/messages/${of.key}`)] }; // prettier-ignore
   return {
     action,

@@ -50,11 +50,11 @@ export class Connections {
       peer.end(ended);
       return undefined;
     }
-    const connections = this.open(account.id);
-    const older =
-      kind === 'phone' ? [...connections.phones].find((phone) => phone.session!.deviceId === deviceId) : undefined;
+    const { phones } = this.of(account.id);
+    const older = kind === 'phone' ? [...phones].find((phone) => phone.session!.deviceId === deviceId) : undefined;
     if (older !== undefined) this.remove(older);
-    connections[PLACES[kind]].add(peer);
+    // Not before: with the older one the account's last connection may have gone, and its place with it.
+    this.open(account.id)[PLACES[kind]].add(peer);
     this.metrics.sockets.inc({ kind });
     return older;
   }

@@ -1,80 +1,72 @@
-import type { Socket as TcpSocket } from 'node:net';
-import type { Limits } from '../env.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { ENV, type BootEnv, type Limits } from '../env.js';
 import { networkOf } from '../sessions/network.js';
 
-/** What of an Engine.IO connection is used here. */
-export interface Connection {
-  readonly request: { readonly socket: TcpSocket };
-  readonly transport: { readonly name: string };
-  on(event: 'packet', listener: (packet: { data?: string | Buffer }) => void): unknown;
-  once(event: 'close', listener: () => void): unknown;
-  close(discard?: boolean): void;
+/** A connection of which nobody knows yet whose it is. */
+export interface Guest {
+  /** Calls `count` with the length of whatever comes in, as it comes; what it answers ends that. */
+  meter(count: (bytes: number) => void): () => void;
+  whenGone(step: () => void): void;
+  /** Ends it at once: no goodbye of the other side is waited for, and nothing more is read. `why` is a sentence. */
+  showOut(why: string): void;
 }
 
-interface Guest {
+interface Watch {
   address: string;
   /** Ends the watch over its time and its bytes. */
   release(): void;
 }
 
 /** Bounds what a connection may use before it is known who it is: how many an address, how long, how many bytes. */
+@Injectable()
 export class Doorman {
-  private readonly guests = new Map<Connection, Guest>();
+  private readonly limits: Limits;
+  private readonly watches = new Map<Guest, Watch>();
   private readonly perAddress = new Map<string, number>();
 
-  constructor(private readonly limits: Limits) {}
+  constructor(@Inject(ENV) { limits }: BootEnv) {
+    this.limits = limits;
+  }
 
-  /** A new connection, before its first byte. */
-  meet(connection: Connection, from: string): void {
+  /** A new connection, before its first byte. It has `ms`, and never more than UNAUTHENTICATED_SECONDS. */
+  meet(guest: Guest, from: string, ms = Infinity): void {
     const address = networkOf(from);
     const count = (this.perAddress.get(address) ?? 0) + 1;
     if (count > this.limits.maxUnauthenticatedPerAddress) {
-      showOut(connection);
+      guest.showOut('Too many connections of this address have not signed in');
       return;
     }
     this.perAddress.set(address, count);
-    const timer = setTimeout(() => showOut(connection), this.limits.unauthenticatedMs).unref();
-    const unmeter = this.meter(connection);
+    const timer = setTimeout(
+      () => guest.showOut('Authentication token required'),
+      Math.min(ms, this.limits.unauthenticatedMs),
+    ).unref();
+    const unmeter = this.meter(guest);
     const release = () => {
       clearTimeout(timer);
       unmeter();
     };
-    this.guests.set(connection, { address, release });
-    connection.once('close', () => this.know(connection));
+    this.watches.set(guest, { address, release });
+    guest.whenGone(() => this.know(guest));
   }
 
   /** The connection signed in, or went. */
-  know(connection: Connection): void {
-    const guest = this.guests.get(connection);
-    if (guest === undefined) return;
-    guest.release();
-    this.guests.delete(connection);
-    const left = this.perAddress.get(guest.address)! - 1;
-    if (left > 0) this.perAddress.set(guest.address, left);
-    else this.perAddress.delete(guest.address);
+  know(guest: Guest): void {
+    const watch = this.watches.get(guest);
+    if (watch === undefined) return;
+    watch.release();
+    this.watches.delete(guest);
+    const left = this.perAddress.get(watch.address)! - 1;
+    if (left > 0) this.perAddress.set(watch.address, left);
+    else this.perAddress.delete(watch.address);
   }
 
-  private meter(connection: Connection): () => void {
+  private meter(guest: Guest): () => void {
     let bytes = 0;
-    const count = (length: number) => {
+    return guest.meter((length) => {
       bytes += length;
-      if (bytes > this.limits.maxUnauthenticatedBytes && this.guests.has(connection)) showOut(connection);
-    };
-    if (connection.transport.name !== 'websocket') {
-      connection.on('packet', ({ data }) => count(data?.length ?? 0));
-      return () => undefined;
-    }
-    // Off the wire, because a frame is held in memory until it is whole.
-    const { socket } = connection.request;
-    const listen = (chunk: Buffer) => count(chunk.length);
-    socket.on('data', listen);
-    return () => socket.off('data', listen);
+      if (bytes > this.limits.maxUnauthenticatedBytes && this.watches.has(guest))
+        guest.showOut('Too many bytes before signing in');
+    });
   }
-}
-
-function showOut(connection: Connection): void {
-  const { request, transport } = connection;
-  connection.close(true);
-  // A WebSocket would wait half a minute for the other side to say goodbye, and read on.
-  if (transport.name === 'websocket') request.socket.destroySoon();
 }

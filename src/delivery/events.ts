@@ -1,8 +1,9 @@
 import { FormatRegistry, Type, type Static } from '@sinclair/typebox';
 import type { Limits } from '../env.js';
+import { chatEvents, type ChatClientEvent } from './chat-events.js';
 
 /*
- * The protocol of wire.md, sections A and B, as code: what clients may send, and who. What the server sends is in
+ * The protocol of wire.md, sections A, B and E, as code: what clients may send, and who. What the server sends is in
  * `ServerEvents`. docs/protocol.md tells the same in words.
  */
 
@@ -42,6 +43,11 @@ const Json = Type.Unsafe<unknown>(
     ]),
   ),
 );
+
+/** People talk by browsers, or what signs in like one. */
+const ofChats = Object.fromEntries(
+  Object.entries(chatEvents).map(([name, payload]) => [name, { from: 'browser', payload, depth: undefined }]),
+) as { [E in ChatClientEvent]: { from: Sender; payload: (typeof chatEvents)[E]; depth: number | undefined } };
 
 /** The events that clients send, with the bounds this server was given. */
 export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch' | 'maxTextLength'>) {
@@ -112,6 +118,7 @@ export function clientEvents({ maxBatch, maxTextLength }: Pick<Limits, 'maxBatch
       DEEP,
     ),
     'device-message': event('device', { targetDeviceId: DeviceId, message: Json }, DEEP),
+    ...ofChats,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { AccountKey } from '../changes/account-key.js';
 import type { Changes } from '../changes/changes.js';
-import { chunkText, type Chunk, type Feed } from '../changes/feed.js';
+import { chunkText, type Chunk } from '../changes/chunk.js';
+import type { Feed } from '../changes/feed.js';
 
 const PAGE = 500;
 

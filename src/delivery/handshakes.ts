@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import type { Socket } from 'socket.io';
 import { isTooDeep } from '../depth.js';
 import { RelayError, relayError } from '../errors.js';
 import { ApiKeys, isApiKey } from '../sessions/api-keys.js';
@@ -21,7 +20,15 @@ export interface SignedIn {
 /** The widest that a `deviceInfo` may be, as text. */
 const MAX_INFO = 16_384;
 
-/** Signs in by the Socket.IO handshake: `auth: {token, after?}` and, as wire.md's section B has it, `query.deviceInfo`. */
+/** What a client says of itself as it connects; nothing of it has been checked. */
+export interface Handshake {
+  token?: unknown;
+  after?: unknown;
+  /** JSON text, or what it is the text of. */
+  deviceInfo?: unknown;
+}
+
+/** Signs in those who show a token as they connect: a browser's, a phone's, or an API key. */
 @Injectable()
 export class Handshakes {
   constructor(
@@ -35,10 +42,8 @@ export class Handshakes {
    * that does not just follow the changes, `rate_limited`; with `deviceInfo` also `token_missing`, and `invalid_token` in
    * place of `authentication_failed`, whose sentences existing clients look for, and `bad_request` for what is no JSON.
    */
-  async signIn({ auth, query }: Socket['handshake'], address: string): Promise<SignedIn | undefined> {
-    const { token, after } = auth as { token?: unknown; after?: unknown };
-    const given = query.deviceInfo;
-    const info = given === undefined ? undefined : parse(given);
+  async signIn({ token, after, deviceInfo }: Handshake, address: string): Promise<SignedIn | undefined> {
+    const info = deviceInfo === undefined ? undefined : parse(deviceInfo);
     if (token == null || (token === '' && info !== undefined)) {
       if (info !== undefined) throw relayError('token_missing');
       return undefined;
@@ -62,7 +67,7 @@ export class Handshakes {
 }
 
 function parse(given: unknown): Partial<SignInDevice> {
-  const info = typeof given === 'string' && given.length <= MAX_INFO ? parseJson(given) : undefined;
+  const info = typeof given === 'string' ? given.length <= MAX_INFO && parseJson(given) : given;
   if (typeof info !== 'object' || info === null)
     throw relayError('bad_request', { detail: 'deviceInfo must be one JSON object of at most 16 KiB' });
   if (isTooDeep(info)) throw relayError('nesting_too_deep', { detail: 'deviceInfo' });

@@ -5,7 +5,7 @@ import type { Env } from '../env.js';
 
 /**
  * Nest's adapter binds each handler of each socket through a chain of rxjs operators, which costs as much CPU a message as
- * Socket.IO itself. Ours binds none: the gateway hears all of a socket's events in one place (`RelayGateway.receive`).
+ * Socket.IO itself. Ours binds none: the gateway hears all of a socket's events in one place (`RelayGateway`).
  */
 export class RelayIoAdapter extends IoAdapter {
   constructor(

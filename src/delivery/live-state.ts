@@ -3,7 +3,8 @@ import type { AccountKey } from '../changes/account-key.js';
 import { Slots } from '../sessions/slots.js';
 import { States, type StateFact } from '../sync/state.service.js';
 import { Connections } from './connections.js';
-import { encodeText, type Peer } from './peer.js';
+import { encodeText, type Frame } from './frame.js';
+import type { Peer } from './peer.js';
 
 /** How many connections of one account are sent all of it at once: each holds a copy until it has read it. */
 const RESTORES_AT_ONCE = 4;
@@ -29,7 +30,7 @@ export class LiveState implements OnModuleInit {
   restore(peer: Peer): Promise<void> {
     const { account, deviceId } = peer.session!;
     const send = async () => {
-      if (!peer.socket.connected) return; // it left while it waited
+      if (!peer.isOpen) return; // it left while it waited
       const sessionData = await this.states.all(account);
       const restored = `{"sessionData":${sessionData},"deviceId":${JSON.stringify(deviceId)}}`;
       await peer.sendNow(encodeText('session-restored', restored));
@@ -39,7 +40,7 @@ export class LiveState implements OnModuleInit {
 
   /** To the writer's own connections too: it is how they know that it is stored. */
   private tell(account: AccountKey, { key, json, deviceId, at }: StateFact): void {
-    let frame: string | undefined;
+    let frame: Frame | undefined;
     for (const browser of this.connections.of(account.id).browsers) {
       if (!browser.isLive) continue;
       frame ??= encodeText(

@@ -1,9 +1,10 @@
-import type { Socket } from 'socket.io';
 import { relayError, type ErrorCode } from '../errors.js';
 import type { Message } from '../messaging/message.js';
 import type { DeviceLabel } from '../sessions/device.kind.js';
 import type { Session } from '../sessions/session.js';
 import type { Follower } from './follower.js';
+import { encode, type Frame } from './frame.js';
+import type { Transport } from './transport.js';
 
 /** More than any phone has in hand at once. */
 const OFFERED = 10_000;
@@ -19,7 +20,7 @@ class Offered extends Map<string, number> {
   }
 }
 
-/** One Socket.IO connection: who it is, and how full its pipe is. */
+/** One connection, by whatever transport: who it is, what it waits for, and what it may be sent. */
 export class Peer {
   session: Session | undefined;
   /** Set for one that signed in by its handshake: the device that its token was given to. */
@@ -44,31 +45,20 @@ export class Peer {
   /** While a phone is sent what waited for it: what is written meanwhile, to come after it. */
   afterBacklog: Message[] | undefined;
   /** Set while a snapshot goes out: what happens meanwhile comes after it. */
-  private held: string[] | undefined;
+  private held: Frame[] | undefined;
   private heldBytes = 0;
   /** How many snapshots are under way. */
   private holders = 0;
-  /** Of the snapshot's frames that are going out: a large one is not what makes a client slow. */
-  private snapshotBytes = 0;
+  /** Of the pages that are going out: a large one is not what makes a client slow. */
+  private pageBytes = 0;
   private lagging = false;
   private asked = 0;
 
   constructor(
-    readonly socket: Socket,
+    readonly transport: Transport,
     readonly address: string,
     private readonly maxBufferedBytes: number,
-  ) {
-    this.answerAcksDirectly();
-  }
-
-  /**
-   * Answers acks as ready-made frames too. Socket.IO asks its socket for the function that answers packet `id`; ours skips
-   * the encoder, which for an ack costs as much as the ack.
-   */
-  private answerAcksDirectly(): void {
-    const answer = (id: number) => (reply: unknown) => this.write(`3${id}[${JSON.stringify(reply)}]`);
-    Object.defineProperty(this.socket, 'ack', { value: answer });
-  }
+  ) {}
 
   /** What is sent next waits for this. */
   holdUntil(work: Promise<unknown>): void {
@@ -83,7 +73,12 @@ export class Peer {
   }
 
   get id(): string {
-    return this.socket.id;
+    return this.transport.id;
+  }
+
+  /** False as soon as its end has begun. */
+  get isOpen(): boolean {
+    return this.transport.isOpen;
   }
 
   get byHandshake(): boolean {
@@ -96,13 +91,13 @@ export class Peer {
   }
 
   /** Sends an event encoded by `encode`. To a client that is too slow: no more, until it has connected again. */
-  send(frame: string): void {
+  send(frame: Frame): void {
     if (this.lagging) return;
     if (this.held !== undefined) {
       this.held.push(frame);
       this.heldBytes += frame.length;
     } else {
-      writeFrame(this.socket.conn, frame);
+      this.transport.write(frame);
     }
     this.keepBounded();
   }
@@ -114,13 +109,14 @@ export class Peer {
 
   /** To be called after whatever else was written: a client that asks without reading its answers is slow too. */
   keepBounded(): void {
-    const waiting = this.bufferedBytes() + this.heldBytes - this.snapshotBytes;
+    const waiting = this.transport.bufferedBytes + this.heldBytes - this.pageBytes;
     if (!this.lagging && waiting > this.maxBufferedBytes) this.lag();
   }
 
-  /** Sends whatever the pipe holds already: for who asks `hasRoom` first. */
-  write(frame: string): void {
-    writeFrame(this.socket.conn, frame);
+  /** Sends a page, whatever the pipe holds already: for who asks `hasRoom` first. Resolves when there is room for more. */
+  write(frame: Frame): void | Promise<void> {
+    this.transport.write(frame);
+    return this.hasRoom() ? undefined : this.pageGone(frame);
   }
 
   emit(event: string, payload: unknown): void {
@@ -130,15 +126,14 @@ export class Peer {
   /** Sends an event that asks for an acknowledgement; answers its id. Existing phones never acknowledge. */
   ask(event: string, payload: unknown, answered: (reply?: { ok?: boolean }) => void): number {
     const id = ++this.asked;
-    // Where Socket.IO looks when an acknowledgement comes; nothing else here asks for any, so the ids are ours.
-    (this.socket as unknown as Asking).acks.set(id, answered);
+    this.transport.asked.set(id, answered);
     this.send(encode(event, payload, id));
     return id;
   }
 
   /** The acknowledgement is not waited for any more. */
   unask(id: number): void {
-    (this.socket as unknown as Asking).acks.delete(id);
+    this.transport.asked.delete(id);
   }
 
   fail(code: ErrorCode): void {
@@ -165,136 +160,53 @@ export class Peer {
   }
 
   /** Past the line of those held; resolves when the pipe has room. Who never takes it is cut off. */
-  async sendNow(frame: string): Promise<void> {
-    if (this.lagging || !this.socket.connected) return;
-    this.snapshotBytes += frame.length;
-    this.socket.conn.write(frame);
+  async sendNow(frame: Frame): Promise<void> {
+    if (this.lagging || !this.isOpen) return;
+    this.transport.write(frame);
     const timer = setTimeout(() => this.cutOff(), PATIENCE_MS).unref();
-    await this.room();
+    await this.pageGone(frame);
     clearTimeout(timer);
-    this.snapshotBytes -= frame.length;
+  }
+
+  private async pageGone(page: Frame): Promise<void> {
+    this.pageBytes += page.length;
+    await this.room();
+    this.pageBytes -= page.length;
   }
 
   /** Whether more can be written now. */
   hasRoom(): boolean {
-    return this.bufferedBytes() < this.maxBufferedBytes / 4;
+    return this.transport.bufferedBytes < this.maxBufferedBytes / 4;
   }
 
   /** Resolves when more can be written, or the connection is gone. */
   async room(): Promise<void> {
-    const { conn } = this.socket;
-    while (!this.hasRoom() && conn.readyState === 'open')
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          conn.off('drain', done);
-          conn.off('close', done);
-          resolve();
-        };
-        conn.once('drain', done);
-        conn.once('close', done);
-        // Engine.IO's drain means that its transport took everything; this, that the network did.
-        internals(conn).transport.socket?._socket.write('', done);
-      });
+    while (!this.hasRoom() && this.isOpen) await this.transport.drained();
   }
 
   /** Tells why and ends the connection for good: the client does not come back by itself. */
   end(code: ErrorCode): void {
     this.fail(code);
-    this.socket.disconnect(true);
+    this.transport.end(code);
   }
 
   /** Tells why and ends the connection so that the client connects again by itself. */
   interrupt(code: ErrorCode): void {
     this.fail(code);
-    this.socket.conn.close();
+    this.transport.recall(code);
   }
 
   /** The rest of the buffer goes out, then the client is told to resume: memory stays where it is. */
   private lag(): void {
     this.lagging = true;
     this.held &&= [];
-    const { conn } = this.socket;
-    conn.write(encode('error', relayError('resume_required').toBody()));
-    conn.close();
+    this.transport.write(encode('error', relayError('resume_required').toBody()));
+    this.transport.recall('resume_required');
   }
 
   /** For one that says it is there and reads nothing: no goodbye would arrive, and what it was sent has to go. */
   private cutOff(): void {
     this.lag();
-    internals(this.socket.conn).transport.socket?._socket.destroy();
+    this.transport.destroy();
   }
-
-  private bufferedBytes(): number {
-    const { writeBuffer, transport } = internals(this.socket.conn);
-    let bytes = transport.socket?.bufferedAmount ?? 0;
-    for (const { data } of writeBuffer) bytes += data?.length ?? 0;
-    return bytes;
-  }
-}
-
-/** What of a Socket.IO socket has no public name. */
-interface Asking {
-  acks: Map<number, (reply?: { ok?: boolean }) => void>;
-}
-
-/** What of an Engine.IO connection has no public name: what its transport has not taken yet, and its WebSocket. */
-interface Internals {
-  writeBuffer: { data?: string | Buffer }[];
-  transport: { name: string; writable: boolean; socket?: WebSocketLike };
-}
-
-interface TcpLike {
-  writableCorked: number;
-  cork(): void;
-  uncork(): void;
-  write(data: string, done: () => void): void;
-  destroy(): void;
-}
-
-interface WebSocketLike {
-  bufferedAmount: number;
-  send(data: string): void;
-  _socket: TcpLike;
-}
-
-function internals(conn: Socket['conn']): Internals {
-  return conn as unknown as Internals;
-}
-
-/** What an idle pipe takes at once; more goes through Engine.IO, which tells when it has drained. */
-const SMALL_BYTES = 16_384;
-/** Engine.IO protocol v4: a message packet. */
-const MESSAGE = '4';
-
-/**
- * Writes a ready-made Socket.IO packet. Small ones go to an idle WebSocket directly, all of one turn of the event loop in
- * one system call: Engine.IO would make one of each, and Socket.IO's encoder the same text again for each socket.
- */
-function writeFrame(conn: Socket['conn'], frame: string): void {
-  const { writeBuffer, transport } = internals(conn);
-  const websocket = transport.name === 'websocket' && transport.writable ? transport.socket : undefined;
-  const idle = websocket !== undefined && writeBuffer.length === 0 && websocket.bufferedAmount < SMALL_BYTES;
-  if (!idle || conn.readyState !== 'open' || frame.length > SMALL_BYTES) {
-    conn.write(frame);
-    return;
-  }
-  const { _socket: tcp } = websocket;
-  if (tcp.writableCorked === 0) {
-    tcp.cork();
-    process.nextTick(() => tcp.uncork());
-  }
-  websocket.send(MESSAGE + frame);
-}
-
-/**
- * A Socket.IO EVENT packet of the default namespace (socket.io-protocol v5: type 2, the id of the acknowledgement that is
- * asked for, then the JSON array).
- */
-export function encode(event: string, payload?: unknown, id: number | '' = ''): string {
-  return payload === undefined ? `2${id}["${event}"]` : `2${id}["${event}",${JSON.stringify(payload)}]`;
-}
-
-/** The same, of JSON text. */
-export function encodeText(event: string, text: string): string {
-  return `2["${event}",${text}]`;
 }

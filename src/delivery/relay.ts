@@ -8,7 +8,8 @@ import { Outbox } from '../messaging/outbox.service.js';
 import { latestMessages } from '../messaging/stored-messages.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import { Connections } from './connections.js';
-import { encode, type Peer } from './peer.js';
+import { encode, type Frame } from './frame.js';
+import type { Peer } from './peer.js';
 
 /** How much of the history a browser that keeps nothing is sent when it signs in. */
 const SNAPSHOT_MESSAGES = 1000;
@@ -76,7 +77,7 @@ export class Relay implements OnModuleInit {
       await phone.room();
     }
     for await (const message of this.outbox.queued(account)) {
-      if (!phone.socket.connected) return;
+      if (!phone.isOpen) return;
       this.offer(phone, message);
       await phone.room();
     }
@@ -176,7 +177,7 @@ export class Relay implements OnModuleInit {
 
   /** To the browsers that follow by events, but for the connection that caused it; encoded once for all. */
   private toBrowsers(account: AccountKey, event: string, payload: unknown, except?: string): void {
-    let frame: string | undefined;
+    let frame: Frame | undefined;
     for (const browser of this.connections.of(account.id).browsers)
       if (browser.follower === undefined && browser.id !== except) browser.send((frame ??= encode(event, payload)));
   }

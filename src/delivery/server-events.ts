@@ -1,8 +1,9 @@
 import { Type, type TProperties, type TSchema } from '@sinclair/typebox';
+import { chatAnswers, chatRows, chatServerEvents } from './chat-server-events.js';
 import type { ClientEvent } from './events.js';
 
 /*
- * What the server sends over Socket.IO, as schemas: the events of wire.md, sections A, B and F, and what each event of a
+ * What the server sends over Socket.IO, as schemas: the events of wire.md, sections A, B, E and F, and what each event of a
  * client is acknowledged with. `/docs/asyncapi.json` is made of this and of `events.ts`; test/api-description.test.ts holds
  * every event of a running server against it. Schemas with a title are shared.
  */
@@ -105,6 +106,7 @@ const Change = Type.Union(
     change('device', DeviceRow),
     change('state', StateRow),
     change('record', RecordRow),
+    ...Object.entries(chatRows).map(([kind, row]) => change(kind, row)),
   ],
   { title: 'Change', description: 'The last state of one row. `row` is absent for a delete' },
 );
@@ -215,6 +217,7 @@ export const serverEvents: Record<string, ServerEvent> = {
     deviceInfo: Metadata,
   }),
   'device-disconnected': event('browser', 'The last connection of another device has gone', { deviceId: Id, timestamp: Time }), // prettier-ignore
+  ...chatServerEvents,
 };
 
 /** What an event of a client does, and what its acknowledgement says beyond `ok: true`. */
@@ -250,4 +253,5 @@ export const answers: Record<ClientEvent, Answer> = {
   'session-update': answer('Puts a state under a key', { seq: Seq }),
   'realtime-event': answer('Passes something on to the other devices, or to one; not stored'),
   'device-message': answer('Passes something on to one device; not stored'),
+  ...chatAnswers,
 };

@@ -3,7 +3,8 @@ import { relayError } from '../errors.js';
 import { Limits } from '../sessions/limits.js';
 import { Connections } from './connections.js';
 import type { Payload } from './events.js';
-import { encode, type Peer } from './peer.js';
+import { encode, type Frame } from './frame.js';
+import type { Peer } from './peer.js';
 
 /** Bytes of what one device tells another, as the other gets it. */
 const MAX_SIGNAL_BYTES = 65_536;
@@ -53,7 +54,7 @@ export class Signals {
     this.toLive(peer, encode('device-disconnected', { deviceId, timestamp: Date.now() }));
   }
 
-  private toLive(peer: Peer, frame: string): void {
+  private toLive(peer: Peer, frame: Frame): void {
     for (const other of this.others(peer)) if (other.isLive) other.send(frame);
   }
 
@@ -70,7 +71,7 @@ export class Signals {
   }
 }
 
-function bounded(frame: string): string {
-  if (Buffer.byteLength(frame) > MAX_SIGNAL_BYTES) throw relayError('payload_too_large');
+function bounded(frame: Frame): Frame {
+  if (Buffer.byteLength(frame.json) > MAX_SIGNAL_BYTES) throw relayError('payload_too_large');
   return frame;
 }

@@ -1,145 +1,128 @@
-import { createHash } from 'node:crypto';
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { Inject, Injectable } from '@nestjs/common';
-import { ENV, type BootEnv } from '../env.js';
+import { Readable } from 'node:stream';
+import type { BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
+import { Storage, type Writing } from './storage.js';
 
 /** Bytes that go to the disk in one write. */
 const AT_ONCE = 262_144;
 /** Bytes after which they are flushed, so that the last flush of a large file does not keep others waiting. */
 const FLUSH_EVERY = 16_777_216;
+/** Bytes that a download has in memory. */
+const READ_AHEAD = 262_144;
 
-/** What a part of an upload has to amount to. */
-export interface Checksum {
-  algorithm: 'sha1' | 'sha256';
-  digest: Buffer;
-}
+/** One file for each upload under `DATA_DIR/files`. */
+export class Disk extends Storage {
+  private readonly folder: string;
 
-/**
- * The bytes of uploads, one file each under `DATA_DIR/files`, as the clients made them. What this answers is on disk: a
- * length that was told is still there after a power cut.
- */
-@Injectable()
-export class Disk {
-  readonly folder: string;
-
-  constructor(@Inject(ENV) { dataDir }: BootEnv) {
+  constructor({ dataDir }: Pick<BootEnv, 'dataDir'>) {
+    super();
     this.folder = resolve(dataDir, 'files');
   }
 
-  /** Where it is within `folder`. A folder for each first byte of the ids keeps them short. */
-  placeOf(id: string): string {
-    return join(id.slice(0, 2), id);
-  }
-
-  /** Throws `storage_full`. */
   async create(id: string): Promise<void> {
     const path = this.pathOf(id);
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await (await open(path, 'wx', 0o600)).close();
+      await (await open(path, 'a', 0o600)).close();
     } catch (error) {
       throw asFault(error);
     }
     for (const folder of [dirname(path), this.folder, dirname(this.folder)]) await flushFolder(folder);
   }
 
-  /** How many bytes there are. Throws `not_found`. */
   async length(id: string): Promise<number> {
-    return this.with(id, async (handle) => {
+    const handle = await this.open(id, 'r+');
+    try {
       // Those that came last before a crash of the server may not have been flushed.
       await handle.datasync();
       return (await handle.stat()).size;
-    });
-  }
-
-  /**
-   * Adds what comes until it ends, and resolves with the length then. What came before a fault stays, so that the client
-   * can go on there; with a checksum it counts as a whole or not at all. Throws `checksum_mismatch`, `storage_full`.
-   */
-  async write(id: string, offset: number, parts: AsyncIterable<Buffer>, checksum?: Checksum): Promise<number> {
-    return this.with(id, async (handle) => {
-      const hash = checksum && createHash(checksum.algorithm);
-      const writing = new Writing(handle, offset);
-      try {
-        try {
-          for await (const part of parts) {
-            hash?.update(part);
-            await writing.add(part);
-          }
-        } finally {
-          await writing.end();
-        }
-        if (hash !== undefined && !hash.digest().equals(checksum!.digest)) throw relayError('checksum_mismatch');
-      } catch (error) {
-        if (checksum !== undefined) await handle.truncate(offset);
-        throw asFault(error);
-      } finally {
-        await handle.datasync();
-      }
-      return writing.position;
-    });
-  }
-
-  /** Harmless when it is gone already. */
-  async remove(id: string): Promise<void> {
-    await rm(this.pathOf(id), { force: true });
-  }
-
-  private async with<T>(id: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {
-    const handle = await this.open(id);
-    try {
-      return await work(handle);
     } finally {
       await handle.close();
     }
   }
 
-  private async open(id: string): Promise<FileHandle> {
+  async read(id: string, start: number, end: number): Promise<Readable> {
+    const handle = await this.open(id, 'r');
+    // `end` of a stream is its last byte.
+    if (start < end) return handle.createReadStream({ start, end: end - 1, highWaterMark: READ_AHEAD });
+    await handle.close();
+    return Readable.from([]);
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.pathOf(id), { force: true });
+  }
+
+  protected async begin(id: string, offset: number): Promise<Writing> {
+    return new DiskWriting(await this.open(id, 'r+'), offset);
+  }
+
+  private async open(id: string, flags: string): Promise<FileHandle> {
     try {
-      return await open(this.pathOf(id), 'r+');
+      return await open(this.pathOf(id), flags);
     } catch (error) {
       throw asFault(error);
     }
   }
 
+  /** A folder for each first byte of the ids keeps them short. */
   private pathOf(id: string): string {
-    return join(this.folder, this.placeOf(id));
+    return join(this.folder, id.slice(0, 2), id);
   }
 }
 
 /** Gathers parts, which come by the packet, into larger writes. */
-class Writing {
+class DiskWriting implements Writing {
+  position: number;
   private waiting: Buffer[] = [];
   private bytes = 0;
   private unflushed = 0;
 
   constructor(
     private readonly handle: FileHandle,
-    public position: number,
-  ) {}
+    private readonly offset: number,
+  ) {
+    this.position = offset;
+  }
 
   async add(part: Buffer): Promise<void> {
     this.waiting.push(part);
     this.bytes += part.length;
     if (this.bytes < AT_ONCE) return;
-    await this.end();
+    await this.flush();
     if (this.unflushed < FLUSH_EVERY) return;
     this.unflushed = 0;
     await this.handle.datasync();
   }
 
-  async end(): Promise<void> {
+  async flush(): Promise<void> {
     const { waiting, bytes } = this;
     if (bytes === 0) return;
     this.waiting = [];
     this.bytes = 0;
-    const { bytesWritten } = await this.handle.writev(waiting, this.position);
-    this.position += bytesWritten;
-    // A disk that is nearly full takes a part; what is left meets the error.
-    if (bytesWritten < bytes) await this.writeRest(Buffer.concat(waiting).subarray(bytesWritten));
+    try {
+      const { bytesWritten } = await this.handle.writev(waiting, this.position);
+      this.position += bytesWritten;
+      // A disk that is nearly full takes a part; what is left meets the error.
+      if (bytesWritten < bytes) await this.writeRest(Buffer.concat(waiting).subarray(bytesWritten));
+    } catch (error) {
+      throw asFault(error);
+    }
     this.unflushed += bytes;
+  }
+
+  async undo(): Promise<void> {
+    await this.handle.truncate(this.offset);
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.handle.datasync();
+    } finally {
+      await this.handle.close();
+    }
   }
 
   private async writeRest(rest: Buffer): Promise<void> {

@@ -1,9 +1,10 @@
+import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
+import type { AccountKey } from '../changes/account-key.js';
 import { relayError } from '../errors.js';
-import type { Session } from '../sessions/session.js';
-import { Disk } from './disk.js';
 import { readMetadata } from './file-metadata.js';
+import { Storage } from './storage.js';
 import { Uploads } from './uploads.js';
 
 /** Files as they were uploaded. */
@@ -11,44 +12,49 @@ import { Uploads } from './uploads.js';
 export class Downloads {
   constructor(
     private readonly uploads: Uploads,
-    private readonly disk: Disk,
+    private readonly storage: Storage,
   ) {}
 
   /**
    * The bytes, or those of one range (RFC 9110), as fast as they are taken. Throws `not_found`, for an upload that is not
    * complete too, and `range_unsatisfiable`.
    */
-  async send({ account }: Session, response: Response, id: string): Promise<void> {
-    const upload = await this.uploads.find(account, id);
-    if (!upload.complete) throw relayError('not_found');
+  async send(account: AccountKey, response: Response, id: string): Promise<void> {
+    const { size, metadata } = await this.uploads.findFile(account, id);
+    const { req: request } = response;
+    // The bytes of an id never change.
+    const etag = `"${id}"`;
+    response.set({ ETag: etag, 'Accept-Ranges': 'bytes', 'Cache-Control': 'private, no-cache' });
+    if (request.fresh) return void response.status(304).end();
+    const range = readRange(request, size, etag);
+    if (range === 'unsatisfiable') {
+      response.removeHeader('ETag');
+      response.set('Content-Range', `bytes */${size}`);
+      throw relayError('range_unsatisfiable');
+    }
+    const [start, end] = range ?? [0, size];
+    const bytes = await this.storage.read(id, start, request.method === 'HEAD' ? start : end);
+    if (range !== undefined) response.status(206).set('Content-Range', `bytes ${start}-${end - 1}/${size}`);
     // RFC 6266 and RFC 8187. It is for saving: whatever it is, no browser is to show or run it as a page of this server.
-    response.attachment(readMetadata(upload.metadata, upload.size).fileName);
-    response.set({
-      'Content-Type': 'application/octet-stream',
-      'Cache-Control': 'private, no-cache',
-      // The bytes of an id never change.
-      ETag: `"${id}"`,
-    });
-    // `sendFile` refuses the last n bytes of a file that has fewer: RFC 9110, section 14.1.2, has the whole sent.
-    const { headers } = response.req;
-    if (Number(/^bytes=-(\d+)$/.exec(headers.range ?? '')?.[1]) > upload.size) headers.range = 'bytes=0-';
+    response.attachment(readMetadata(metadata, size).fileName);
+    response.set({ 'Content-Type': 'application/octet-stream', 'Content-Length': String(end - start) });
     try {
-      await this.stream(response, id);
+      await pipeline(bytes, response);
     } catch (error) {
-      for (const name of ['Content-Type', 'Content-Disposition', 'ETag']) response.removeHeader(name);
-      throw error;
+      // Whoever hung up wants no more of it.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
     }
   }
+}
 
-  private stream(response: Response, id: string): Promise<void> {
-    const options = { root: this.disk.folder, lastModified: false, cacheControl: false };
-    return new Promise((resolve, reject) => {
-      response.sendFile(this.disk.placeOf(id), options, (error?: Error & { status?: number; code?: string }) => {
-        // Whoever hung up wants no more of it.
-        if (error === undefined || error.code === 'ECONNABORTED' || error.code === 'EPIPE') resolve();
-        else if (error.status === 416) reject(relayError('range_unsatisfiable'));
-        else reject(error.status === 404 ? relayError('not_found') : error);
-      });
-    });
-  }
+/** From where until before where; undefined when all is wanted, which is what more than one range gets too. */
+function readRange(request: Request, size: number, etag: string): [number, number] | 'unsatisfiable' | undefined {
+  const { range: header, 'if-range': condition = etag } = request.headers;
+  if (header === undefined || condition !== etag) return undefined;
+  // The last n bytes of a file that has fewer are all of it: RFC 9110, section 14.1.2. The parser finds none.
+  if (Number(/^bytes=-(\d+)$/.exec(header)?.[1]) > size && size > 0) return [0, size];
+  const ranges = request.range(size);
+  if (ranges === -1) return 'unsatisfiable';
+  if (!Array.isArray(ranges) || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
+  return [ranges[0]!.start, ranges[0]!.end + 1];
 }

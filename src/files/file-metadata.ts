@@ -12,6 +12,8 @@ export interface FileMetadata {
   /** Bytes, before they were encrypted. */
   fileSize: number;
   fileType: string;
+  /** The chat whose members may download it. */
+  conversationId?: string;
 }
 
 /**
@@ -19,13 +21,13 @@ export interface FileMetadata {
  * bytes. Throws `bad_request`, `string_too_long`, `invalid_string`.
  */
 export function readMetadata({ fileName, fileSize, fileType, conversationId }: Metadata, size: number): FileMetadata {
-  if (conversationId) throw relayError('bad_request', { detail: 'conversationId: files belong to an account alone' });
   if (fileSize && !(/^\d{1,16}$/.test(fileSize) && Number.isSafeInteger(Number(fileSize))))
     throw relayError('bad_request', { detail: 'fileSize must be a whole number' });
   return {
     fileName: readText('fileName', fileName || 'file', MAX_LENGTH),
     fileSize: fileSize ? Number(fileSize) : size,
     fileType: readText('fileType', fileType || 'application/octet-stream', MAX_TYPE_LENGTH),
+    ...(conversationId ? { conversationId: readText('conversationId', conversationId, MAX_LENGTH) } : {}),
   };
 }
 

@@ -2,21 +2,29 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import type { ChangedRow } from '../changes/chunk.js';
+import type { Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
 import { splice } from '../changes/splice.js';
 import type { FileMetadata } from './file-metadata.js';
+import { Leftovers } from './leftovers.js';
 
 /** `put`: all bytes of the upload of the same id are there. `delete`: it goes, whole or not. */
 export type FileMutation = Mutation<'put', FileMetadata> | Mutation<'delete', null>;
 
 const FIELDS = ['bytes::text', 'created_at::text'];
 
-/** Files of an account: `{id, fileName, fileSize, fileType, conversationId?, bytes, createdAt}`. Their uploads are kept in step with them. */
+/**
+ * Files of an account: `{id, fileName, fileSize, fileType, conversationId?, bytes, createdAt}`. Their uploads are kept in
+ * step with them.
+ */
 @Injectable()
 export class FileKind implements Kind, OnModuleInit {
   readonly name = 'file';
 
-  constructor(private readonly changes: Changes) {}
+  constructor(
+    private readonly changes: Changes,
+    private readonly leftovers: Leftovers,
+  ) {}
 
   onModuleInit(): void {
     this.changes.register(this);
@@ -25,6 +33,8 @@ export class FileKind implements Kind, OnModuleInit {
   /** Files come and go one at a time, and their bytes cost more than their rows: one statement each is fine. */
   async write(client: ClientBase, items: Numbered[]): Promise<Written> {
     const written: Written = { outcomes: [], changed: [] };
+    // Whoever deletes one, its bytes go at once.
+    if (items.some(({ mutation }) => mutation.op === 'delete')) written.afterwards = () => this.leftovers.soon();
     for (const item of items as Numbered<FileMutation>[]) {
       const outcome = item.mutation.op === 'put' ? await put(client, item) : await remove(client, item);
       written.outcomes.push(outcome);
@@ -74,15 +84,17 @@ async function put(client: ClientBase, { mutation, seq }: Numbered<FileMutation>
   return { result: stored === seq ? 'applied' : 'duplicate', seq: stored, state: null };
 }
 
-/** The bytes go as expired ones do, and so do the parts that it was to be joined from. An upload that was not complete was no file yet: nobody has to be told. */
+/**
+ * The bytes go as expired ones do, those of the parts that it was to be joined from as well. An upload that was not complete
+ * was no file yet: nobody has to be told.
+ */
 async function remove(client: ClientBase, { mutation, seq }: Numbered<FileMutation>): Promise<Outcome<null>> {
   const { account, id, at } = mutation;
-  const upload = await client.query(
-    `UPDATE uploads SET expires_at = to_timestamp(0)
-     WHERE account_id = $1 AND (id = $2 OR joined_to = $2) AND (expires_at IS NULL OR expires_at > now())`,
-    [account.id, id],
-  );
-  if (upload.rowCount === 0) return { result: 'missing' };
+  const expire = (whose: string) => `UPDATE uploads SET expires_at = to_timestamp(0)
+    WHERE account_id = $1 AND ${whose} = $2 AND (expires_at IS NULL OR expires_at > now()) RETURNING concat`;
+  const upload = await client.query<{ concat: string | null }>(expire('id'), [account.id, id]);
+  if (upload.rows[0] === undefined) return { result: 'missing' };
+  if (upload.rows[0].concat === 'final') await client.query(expire('joined_to'), [account.id, id]);
   const file = await client.query(
     'UPDATE files SET seq = $3, at = $4, deleted = true, content = NULL WHERE account_id = $1 AND id = $2 AND NOT deleted',
     [account.id, id, seq, at],

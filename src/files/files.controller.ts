@@ -1,8 +1,9 @@
-import { Controller, Delete, Get, Head, Options, Param, Patch, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Head, Options, Param, Patch, Post, Res } from '@nestjs/common';
 import {
   ApiBearerAuth,
   ApiBody,
   ApiConsumes,
+  ApiCreatedResponse,
   ApiHeader,
   ApiOkResponse,
   ApiOperation,
@@ -10,10 +11,12 @@ import {
   ApiResponse,
   ApiTags,
 } from '@nestjs/swagger';
-import type { Request, Response } from 'express';
+import type { Response } from 'express';
 import { Auth } from '../sessions/auth.js';
 import type { Session } from '../sessions/session.js';
 import { Downloads } from './downloads.js';
+import { FileLinks } from './file-links.js';
+import { CreateFileLinkDto, FileLinkDto } from './files.dto.js';
 import { Tus } from './tus.js';
 
 const BYTES = { schema: { type: 'string', format: 'binary' } };
@@ -30,14 +33,24 @@ export class FilesController {
   constructor(
     private readonly tus: Tus,
     private readonly downloads: Downloads,
+    private readonly links: FileLinks,
   ) {}
 
   @ApiOperation({ summary: 'Begins an upload (tus 1.0), with its first bytes if they come along.' })
   @TusHeader()
-  @ApiHeader({ name: 'Upload-Length', required: true, schema: { type: 'integer' }, description: 'Bytes in all' })
+  @ApiHeader({
+    name: 'Upload-Length',
+    schema: { type: 'integer' },
+    description: 'Bytes in all; not for what is joined',
+  })
+  @ApiHeader({
+    name: 'Upload-Concat',
+    description:
+      '`partial` for a part; `final;` and the addresses of parts, parted by spaces, for what is joined from them',
+  })
   @ApiHeader({
     name: 'Upload-Metadata',
-    description: 'fileName, fileType and fileSize, each with its value in base64, parted by commas',
+    description: 'fileName, fileType, fileSize and conversationId, each with its value in base64, parted by commas',
   })
   @ApiConsumes('application/offset+octet-stream')
   @ApiBody({ ...BYTES, required: false })
@@ -47,8 +60,8 @@ export class FilesController {
     headers: headers('Location', 'Upload-Offset', 'Upload-Expires'),
   })
   @Post()
-  create(@Auth() session: Session, @Req() request: Request, @Res() response: Response): Promise<void> {
-    return this.tus.answer(session, request, response);
+  create(@Auth() session: Session, @Res() response: Response): Promise<void> {
+    return this.tus.answer(session, response);
   }
 
   @ApiOperation({ summary: 'What of tus this server supports, and how large a file may be.' })
@@ -58,8 +71,8 @@ export class FilesController {
     headers: headers('Tus-Version', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Checksum-Algorithm'),
   })
   @Options()
-  support(@Auth() session: Session, @Req() request: Request, @Res() response: Response): Promise<void> {
-    return this.tus.answer(session, request, response);
+  support(@Auth() session: Session, @Res() response: Response): Promise<void> {
+    return this.tus.answer(session, response);
   }
 
   @ApiOperation({ summary: 'How far an upload is, with Tus-Resumable; without it, what a download would say.' })
@@ -70,16 +83,16 @@ export class FilesController {
       'Upload-Offset',
       'Upload-Length',
       'Upload-Metadata',
+      'Upload-Concat',
       'ETag',
       'Content-Disposition',
       'Accept-Ranges',
     ),
   })
   @Head(':id')
-  look(@Auth() session: Session, @Req() request: Request, @Res() response: Response, @Param('id') id: string) {
-    return request.get('Tus-Resumable') === undefined
-      ? this.downloads.send(session, response, id)
-      : this.tus.answer(session, request, response, id);
+  look(@Auth() session: Session, @Res() response: Response, @Param('id') id: string): Promise<void> {
+    const isTus = response.req.get('Tus-Resumable') !== undefined;
+    return isTus ? this.tus.answer(session, response, id) : this.downloads.send(session.account, response, id);
   }
 
   @ApiOperation({ summary: 'Adds bytes to an upload, from its offset on.' })
@@ -94,26 +107,16 @@ export class FilesController {
     headers: headers('Upload-Offset', 'Upload-Expires'),
   })
   @Patch(':id')
-  add(
-    @Auth() session: Session,
-    @Req() request: Request,
-    @Res() response: Response,
-    @Param('id') id: string,
-  ): Promise<void> {
-    return this.tus.answer(session, request, response, id);
+  add(@Auth() session: Session, @Res() response: Response, @Param('id') id: string): Promise<void> {
+    return this.tus.answer(session, response, id);
   }
 
   @ApiOperation({ summary: 'Deletes a file, or gives an upload up.' })
   @TusHeader()
   @ApiResponse({ status: 204, description: 'Its bytes are gone', headers: headers('Tus-Resumable') })
   @Delete(':id')
-  remove(
-    @Auth() session: Session,
-    @Req() request: Request,
-    @Res() response: Response,
-    @Param('id') id: string,
-  ): Promise<void> {
-    return this.tus.answer(session, request, response, id);
+  remove(@Auth() session: Session, @Res() response: Response, @Param('id') id: string): Promise<void> {
+    return this.tus.answer(session, response, id);
   }
 
   @ApiOperation({ summary: 'The bytes of a file, as they were uploaded; `Range` takes a part.' })
@@ -122,7 +125,20 @@ export class FilesController {
   @ApiOkResponse({ description: 'The bytes', ...BYTES })
   @ApiResponse({ status: 206, description: 'The bytes of the range', ...BYTES })
   @Get(':id')
-  download(@Auth() session: Session, @Res() response: Response, @Param('id') id: string): Promise<void> {
-    return this.downloads.send(session, response, id);
+  download(@Auth() { account }: Session, @Res() response: Response, @Param('id') id: string): Promise<void> {
+    return this.downloads.send(account, response, id);
+  }
+
+  @ApiOperation({
+    summary: 'A link to a file that needs no token for a while: as long as this session lasts, at most.',
+  })
+  @ApiCreatedResponse({ type: FileLinkDto })
+  @Post(':id/link')
+  link(
+    @Auth() session: Session,
+    @Param('id') id: string,
+    @Body() { expiresIn }: CreateFileLinkDto,
+  ): Promise<FileLinkDto> {
+    return this.links.create(session, id, expiresIn ?? 300);
   }
 }

@@ -1,12 +1,13 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type { Database } from '../database/database.js';
 import { Databases } from '../database/databases.js';
+import { Hourly } from '../hourly.js';
 import { LOG, type Log } from '../log.js';
 import { Accounts } from '../sessions/accounts.service.js';
-import { Disk } from './disk.js';
+import { Storage } from './storage.js';
 
-const EVERY_MS = 3_600_000;
 const AT_ONCE = 100;
+const FAILURE = 'files that are to go could not all be removed';
 
 /**
  * Removes the bytes of uploads that were deleted, that nobody completed in time, or whose account is gone. Each has a row
@@ -14,28 +15,25 @@ const AT_ONCE = 100;
  * alone, so that a server on a wrong or an older database destroys nothing.
  */
 @Injectable()
-export class Leftovers implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private timer: NodeJS.Timeout | undefined;
+export class Leftovers implements BeforeApplicationShutdown {
+  private next: NodeJS.Immediate | undefined;
   private readonly running = new Set<Promise<void>>();
   private stopping = false;
 
   constructor(
     private readonly databases: Databases,
-    private readonly disk: Disk,
+    private readonly storage: Storage,
     accounts: Accounts,
+    hourly: Hourly,
     @Inject(LOG) private readonly log: Log,
   ) {
     accounts.events.on('account.deleted', () => void this.run());
-  }
-
-  onApplicationBootstrap(): void {
-    void this.run();
-    this.timer = setInterval(() => void this.run(), EVERY_MS).unref();
+    hourly.do(FAILURE, () => this.run(), { atStart: true });
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
-    clearInterval(this.timer);
+    clearImmediate(this.next);
     await Promise.all(this.running);
   }
 
@@ -47,11 +45,19 @@ export class Leftovers implements OnApplicationBootstrap, BeforeApplicationShutd
     this.running.delete(run);
   }
 
+  /** What is deleted at the same time goes in one run. */
+  soon(): void {
+    this.next ??= setImmediate(() => {
+      this.next = undefined;
+      void this.run();
+    });
+  }
+
   private async orLater(database: Database): Promise<void> {
     try {
       while (!this.stopping && (await this.remove(database)) === AT_ONCE);
     } catch (error) {
-      this.log.warn({ err: error }, 'files that are to go could not all be removed; trying again later');
+      this.log.warn({ err: error }, `${FAILURE}; trying again later`);
     }
   }
 
@@ -61,7 +67,7 @@ export class Leftovers implements OnApplicationBootstrap, BeforeApplicationShutd
        UNION SELECT id FROM uploads WHERE expires_at <= now() LIMIT ${AT_ONCE}`,
     );
     const ids = rows.map(({ id }) => id);
-    await Promise.all(ids.map((id) => this.disk.remove(id)));
+    await Promise.all(ids.map((id) => this.storage.remove(id)));
     await pool.query('DELETE FROM uploads WHERE id = ANY ($1) AND (account_id IS NULL OR expires_at <= now())', [ids]);
     return ids.length;
   }

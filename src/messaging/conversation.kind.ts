@@ -2,7 +2,8 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import type { ChangedRow } from '../changes/chunk.js';
+import type { Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
 import { splice } from '../changes/splice.js';
 import {
   afterReading,

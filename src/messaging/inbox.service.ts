@@ -6,8 +6,8 @@ import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
 import { normalizeNumber } from './conversation.js';
 import { Conversations } from './conversations.service.js';
-import { shown, type Message, type MessageContent, type MessageStatus } from './message.js';
-import type { MessageMutation, MessagePatch, MessageRow, MessageState } from './message.kind.js';
+import { shown, type Message, type MessageContent, type MessageRow, type MessageStatus } from './message.js';
+import type { MessageMutation, MessagePatch, MessageState } from './message.kind.js';
 import { MessagingEvents } from './messaging.events.js';
 
 /** A message as a phone tells it. */

@@ -36,6 +36,12 @@ export interface MessageContent {
   body: string;
 }
 
+/** A whole message: `put` by the phone, `send` by a browser. A second one of the same id changes no content. */
+export interface MessageRow extends MessageColumns {
+  content: MessageContent;
+  sealed: Buffer;
+}
+
 export function toMessage(id: string, columns: MessageColumns, content: MessageContent): Message {
   const { conversationId, type, status, read, timestamp, origin, validUntil } = columns;
   return {

@@ -12,8 +12,8 @@ import { Limits } from '../sessions/limits.js';
 import type { Session } from '../sessions/session.js';
 import { normalizeNumber } from './conversation.js';
 import { Conversations } from './conversations.service.js';
-import type { Message, MessageColumns, MessageContent, MessageStatus } from './message.js';
-import type { MessageMutation, MessagePatch, MessageRow, MessageState } from './message.kind.js';
+import type { Message, MessageColumns, MessageContent, MessageRow, MessageStatus } from './message.js';
+import type { MessageMutation, MessagePatch, MessageState } from './message.kind.js';
 import { MessagingEvents } from './messaging.events.js';
 import { queuedMessages } from './stored-messages.js';
 

@@ -6,6 +6,7 @@ import { Database } from '../database/database.js';
 import { DEFAULT_REALM, ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
 import type { Pairing as PairingRow } from '../generated/prisma/client.js';
+import { Hourly } from '../hourly.js';
 import { LOG, type Log } from '../log.js';
 import { Metrics } from '../metrics.js';
 import { Devices } from '../sessions/devices.service.js';
@@ -15,7 +16,6 @@ import { hashToken } from '../sessions/random-token.js';
 import { Tokens } from '../sessions/tokens.js';
 import { Waiters } from './waiters.js';
 
-const PURGE_EVERY_MS = 3_600_000;
 /** How long an ended pairing still answers "already used" rather than "never issued". */
 const KEEP_ENDED_MS = 86_400_000;
 
@@ -49,7 +49,6 @@ export interface Paired {
 @Injectable()
 export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
   private readonly waiters: Waiters;
-  private purging: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly database: Database,
@@ -58,6 +57,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     private readonly tokens: Tokens,
     private readonly limits: Limits,
     private readonly metrics: Metrics,
+    private readonly hourly: Hourly,
     @Inject(ENV) private readonly env: BootEnv,
     @Inject(LOG) private readonly log: Log,
   ) {
@@ -65,11 +65,10 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   onModuleInit(): void {
-    this.purging = setInterval(() => void this.purge(), PURGE_EVERY_MS).unref();
+    this.hourly.do('old pairings could not be removed', () => this.purge());
   }
 
   beforeApplicationShutdown(): Promise<void> {
-    clearInterval(this.purging);
     return this.waiters.stop();
   }
 
@@ -201,9 +200,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
 
   private async purge(): Promise<void> {
     const where = { expiresAt: { lt: new Date(Date.now() - KEEP_ENDED_MS) } };
-    await this.database.prisma.pairing.deleteMany({ where }).catch((error: unknown) => {
-      this.log.warn({ err: error }, 'old pairings could not be removed');
-    });
+    await this.database.prisma.pairing.deleteMany({ where });
   }
 }
 

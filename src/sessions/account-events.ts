@@ -1,8 +1,8 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { Databases } from '../database/databases.js';
 import { ENV, type BootEnv } from '../env.js';
-import { LOG, type Log } from '../log.js';
+import { Hourly } from '../hourly.js';
 
 /** What an account's owner can read about who came and went. In the past tense: facts. */
 export const ACCOUNT_EVENTS = [
@@ -18,6 +18,7 @@ export const ACCOUNT_EVENTS = [
   'email.added',
   'email.proven',
   'name.added',
+  'key.changed',
   'key.created',
   'key.revoked',
 ] as const;
@@ -41,25 +42,17 @@ export interface AccountEventView extends AccountEventDetail {
   number: number;
 }
 
-const PURGE_EVERY_MS = 3_600_000;
-
 /** The audit list of each account. */
 @Injectable()
-export class AccountEvents implements OnModuleInit, BeforeApplicationShutdown {
-  private purging: NodeJS.Timeout | undefined;
-
+export class AccountEvents implements OnModuleInit {
   constructor(
     private readonly databases: Databases,
+    private readonly hourly: Hourly,
     @Inject(ENV) private readonly env: BootEnv,
-    @Inject(LOG) private readonly log: Log,
   ) {}
 
   onModuleInit(): void {
-    this.purging = setInterval(() => void this.purge(), PURGE_EVERY_MS).unref();
-  }
-
-  beforeApplicationShutdown(): void {
-    clearInterval(this.purging);
+    this.hourly.do('old account events could not be removed', () => this.purge());
   }
 
   /** Resolves when it is stored. */
@@ -91,9 +84,6 @@ export class AccountEvents implements OnModuleInit, BeforeApplicationShutdown {
 
   private async purge(): Promise<void> {
     const where = { at: { lt: new Date(Date.now() - this.env.eventTtlMs) } };
-    for (const { prisma } of this.databases.all())
-      await prisma.accountEvent.deleteMany({ where }).catch((error: unknown) => {
-        this.log.warn({ err: error }, 'old account events could not be removed');
-      });
+    await Promise.all(this.databases.all().map(({ prisma }) => prisma.accountEvent.deleteMany({ where })));
   }
 }

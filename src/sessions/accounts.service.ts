@@ -7,6 +7,7 @@ import { isUniqueViolation } from '../database/faults.js';
 import { relayError } from '../errors.js';
 import type { Prisma } from '../generated/prisma/client.js';
 import { Realms } from './realms.js';
+import { Turns } from './turns.js';
 
 /** What of a login is sealed. */
 export interface Person {
@@ -18,6 +19,11 @@ export interface Person {
   language?: string;
   /** Section E: what others seal to. */
   publicKey?: string;
+  /** The key before the last change, and what it signed of the present one: for others to check. */
+  previousKey?: string;
+  keySignature?: string;
+  /** Whether searching for names leaves them out. */
+  hidden?: boolean;
 }
 
 export interface Login {
@@ -35,6 +41,14 @@ export interface LoginMarks {
   proven?: boolean;
 }
 
+/** What else they say of themselves: undefined takes it away. */
+export interface LoginChange extends LoginMarks {
+  says?: Omit<Person, 'email' | 'name'>;
+}
+
+type Decide = (login: Login | undefined, tx: Prisma.TransactionClient) => LoginChange | Promise<LoginChange>;
+
+/** After the commit. */
 export interface AccountFacts {
   /** Everything of it ends; `account` is its id. */
   'account.deleted': [account: string];
@@ -42,12 +56,23 @@ export interface AccountFacts {
   'sessions.ended': [account: string, deviceIds: string[]];
   /** It was joined to another, or another to it: whatever is open of it connects again, with the token that it has. */
   'account.joined': [account: string];
+  'person.registered': [account: string, person: Person, realm: string];
+  /** What others see of a person has changed: their name, or their key. */
+  'profile.changed': [account: string, person: Person, realm: string];
+  /** They hid from searches, or came back. */
+  'visibility.changed': [account: string, person: Person, realm: string];
 }
+
+/** Changes of logins that may wait, and of one. */
+const MOST_CHANGES = 500;
+const MOST_CHANGES_OF_LOGIN = 20;
+const SEEN_BY_OTHERS = ['name', 'publicKey', 'previousKey', 'keySignature'] as const;
 
 /** Accounts that people sign in to, by email or by name. */
 @Injectable()
 export class Accounts {
   readonly events = new EventEmitter<AccountFacts>();
+  private readonly turns = new Turns(MOST_CHANGES, MOST_CHANGES_OF_LOGIN);
 
   constructor(
     private readonly databases: Databases,
@@ -62,6 +87,7 @@ export class Accounts {
     const login = { create: { realm, ...(await this.indexes(realm, person)), passwordHash, content } };
     const data = { id: account.id, realm, dataKey: Buffer.from(wrapped), login };
     await this.orTaken(account, person, () => account.home.database.prisma.account.create({ data }));
+    this.events.emit('person.registered', account.id, person, realm);
     return account;
   }
 
@@ -75,6 +101,20 @@ export class Accounts {
     return row && account ? toLogin(account, row) : undefined;
   }
 
+  /** Those of the realm that fit, in the order of their accounts' ids. Their keys are not kept: they may be many. */
+  async list(realm: string, fits: Prisma.LoginWhereInput, take: number): Promise<Login[]> {
+    const database = this.databases.of(realm)!;
+    const rows = await database.prisma.login.findMany({
+      where: { ...fits, realm },
+      include: { account: { select: { dataKey: true } } },
+      orderBy: { accountId: 'asc' },
+      take,
+    });
+    return rows.map((row) =>
+      toLogin(this.keys.open(row.accountId, { realm, database }, Buffer.from(row.account.dataKey)), row),
+    );
+  }
+
   /** How one signs in to an account; undefined for one that a phone made and nobody has added a login to. */
   async loginOf(account: AccountKey): Promise<Login | undefined> {
     const row = await account.home.database.prisma.login.findUnique({ where: { accountId: account.id } });
@@ -84,32 +124,45 @@ export class Accounts {
   /**
    * Makes the account's login, or changes what is named of it. `decide` is told how the login stands, says what else changes,
    * and may change more of the account in the same transaction: nobody else changes it meanwhile. Answers the login as it is
-   * then. Throws `email_taken`, `name_taken`; `busy` for an account that was joined to another, or deleted, at this moment.
+   * then. Throws `email_taken`, `name_taken`; `busy` for an account that was joined to another, or deleted, at this moment, or
+   * of which too many changes wait.
    */
-  async setLogin(
-    account: AccountKey,
-    person: Person,
-    decide: (login: Login | undefined, tx: Prisma.TransactionClient) => LoginMarks | Promise<LoginMarks> = () => ({}),
-  ): Promise<Login> {
+  setLogin(account: AccountKey, person: Person, decide: Decide = () => ({})): Promise<Login> {
+    // Before the row's lock, where each that waits would hold a connection; and facts are told in order.
+    return this.turns.take(account.id, () => this.change(account, person, decide));
+  }
+
+  private async change(account: AccountKey, person: Person, decide: Decide): Promise<Login> {
     const { realm, database } = account.home;
     const accountId = account.id;
     const indexes = await this.indexes(realm, person);
-    return this.orTaken(account, person, () =>
+    let before: Person = {};
+    const login = await this.orTaken(account, person, () =>
       database.prisma.$transaction(async (tx) => {
         // As the commits do: a device that signs in at this moment comes before this, or after it.
         const living = await tx.$queryRaw<unknown[]>`
           SELECT 1 FROM accounts WHERE id = ${accountId}::uuid AND joined_into IS NULL FOR UPDATE`;
         if (living.length === 0) throw relayError('busy', { retryAfter: 1 });
         const row = await tx.login.findUnique({ where: { accountId } });
-        const before = row === null ? undefined : toLogin(account, row);
-        const { passwordHash, proven = before?.proven ?? false } = await decide(before, tx);
-        const data = { ...indexes, passwordHash, content: seal(account, { ...before?.person, ...person }, proven) };
+        const known = row === null ? undefined : toLogin(account, row);
+        before = known?.person ?? {};
+        const { passwordHash, proven = known?.proven ?? false, says } = await decide(known, tx);
+        const content = seal(account, { ...before, ...person, ...says }, proven);
+        const data = { ...indexes, passwordHash, content };
         return toLogin(
           account,
           await tx.login.upsert({ where: { accountId }, create: { accountId, realm, ...data }, update: data }),
         );
       }),
     );
+    this.tell(login, before);
+    return login;
+  }
+
+  private tell({ account, person }: Login, before: Person): void {
+    const differs = (field: keyof Person) => person[field] !== before[field];
+    const fact = SEEN_BY_OTHERS.some(differs) ? 'profile.changed' : differs('hidden') && 'visibility.changed';
+    if (fact) this.events.emit(fact, account.id, person, account.home.realm);
   }
 
   emailIndex(realm: string, email: string): Promise<Buffer<ArrayBuffer>> {

@@ -11,7 +11,7 @@ import { AccountEvents } from './account-events.js';
 import { Devices } from './devices.service.js';
 import { Limits } from './limits.js';
 import { hashToken, newToken } from './random-token.js';
-import { SessionCache } from './session-cache.js';
+import { SessionCache, type Known } from './session-cache.js';
 import { SCOPES, type Scope, type Session } from './session.js';
 
 const PREFIX = 'plk_';
@@ -90,7 +90,7 @@ export class ApiKeys {
     await this.events.note(account, 'key.revoked', { id });
   }
 
-  /** Wrong ones are counted by `address`. Throws `authentication_failed`, `rate_limited`. */
+  /** Those that never were are counted by `address`. Throws `authentication_failed`, `rate_limited`. */
   async authenticate(apiKey: string, address: string): Promise<Session> {
     const keyHash = hashToken(apiKey);
     const session = await this.cache.get(`key:${keyHash.toString('base64')}`, () => this.look(keyHash));
@@ -99,19 +99,19 @@ export class ApiKeys {
     throw relayError('authentication_failed');
   }
 
-  private async look(keyHash: Buffer<ArrayBuffer>): Promise<Session | undefined> {
+  private async look(keyHash: Buffer<ArrayBuffer>): Promise<Known | undefined> {
     const row = await this.find(keyHash);
-    const living = row !== undefined && (row.expiresAt === null || row.expiresAt.getTime() > Date.now());
-    const account = living ? await this.accounts.find(row.accountId, row.account.realm) : undefined;
-    if (row === undefined || account === undefined) return undefined;
+    if (row === undefined) return undefined;
+    // No guess, as with a session that is over: who has it is not counted.
+    if (row.expiresAt !== null && row.expiresAt.getTime() <= Date.now()) throw relayError('authentication_failed');
+    const account = await this.accounts.find(row.accountId, row.account.realm);
+    if (account === undefined) return undefined;
     if (Date.now() - (row.lastUsedAt?.getTime() ?? 0) > USED_MS) this.used(account, keyHash);
+    const expiresAt = row.expiresAt?.getTime();
+    const scopes = row.scopes as Scope[];
     return {
-      account,
-      kind: 'key',
-      deviceId: row.id,
-      phoneId: '',
-      scopes: row.scopes as Scope[],
-      expiresAt: row.expiresAt?.getTime(),
+      session: { account, kind: 'key', deviceId: row.id, phoneId: '', scopes, expiresAt },
+      until: expiresAt ?? Infinity,
     };
   }
 

@@ -1,12 +1,12 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
 import type { Database } from '../database/database.js';
 import { Databases } from '../database/databases.js';
+import { Hourly } from '../hourly.js';
 import { LOG, type Log } from '../log.js';
 import type { DeviceMutation } from './device.kind.js';
 
-const EVERY_MS = 3_600_000;
 /** How long its owner still sees a browser whose session is over, and it can come back as the one that it was. */
 const KEEP_MS = 30 * 86_400_000;
 const AT_ONCE = 500;
@@ -20,22 +20,17 @@ interface Expired {
 
 /** Removes browsers whose sessions have long been over, as a person would: otherwise they only ever get more. */
 @Injectable()
-export class ExpiredBrowsers implements OnModuleInit, BeforeApplicationShutdown {
-  private timer: NodeJS.Timeout | undefined;
-
+export class ExpiredBrowsers implements OnModuleInit {
   constructor(
     private readonly databases: Databases,
     private readonly accounts: AccountKeys,
     private readonly changes: Changes,
+    private readonly hourly: Hourly,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
   onModuleInit(): void {
-    this.timer = setInterval(() => void this.tryRun(), EVERY_MS).unref();
-  }
-
-  beforeApplicationShutdown(): void {
-    clearInterval(this.timer);
+    this.hourly.do('browsers whose sessions are over could not be removed', () => this.run());
   }
 
   /** Resolves with how many were removed. */
@@ -45,6 +40,7 @@ export class ExpiredBrowsers implements OnModuleInit, BeforeApplicationShutdown 
     for (const database of this.databases.all())
       for (let page = await find(database, before); page.length > 0; page = await find(database, before, page.at(-1)))
         for (const expired of page) removed += await this.remove(expired, now, before);
+    if (removed > 0) this.log.info({ removed }, 'browsers whose sessions were long over were removed');
     return removed;
   }
 
@@ -55,15 +51,6 @@ export class ExpiredBrowsers implements OnModuleInit, BeforeApplicationShutdown 
     const revoke = (id: string): DeviceMutation => ({ account, kind: 'device', id, op: 'revoke', row, at, bytes: 64 });
     const outcomes = await this.changes.submit(ids.map(revoke));
     return outcomes.filter(({ result }) => result === 'applied').length;
-  }
-
-  private async tryRun(): Promise<void> {
-    try {
-      const removed = await this.run();
-      if (removed > 0) this.log.info({ removed }, 'browsers whose sessions were long over were removed');
-    } catch (error) {
-      this.log.warn({ err: error }, 'browsers whose sessions are over could not be removed; trying again later');
-    }
   }
 }
 

@@ -8,6 +8,10 @@ import { Turns } from './turns.js';
 const QUARTER_HOUR = 900;
 /** What one address may try at one code. */
 const TRIES_AT_A_CODE = 5;
+/** Searches from one address, as often as one account may. */
+const SEARCHERS_OF_ADDRESS = 3;
+/** Names and keys that one account may take: each is told to all who share a conversation with it. */
+const PROFILES_PER_HOUR = 60;
 const MOST_GUESSES_WAITING = 500;
 const MOST_GUESSES_OF_ADDRESS = 50;
 /** Accounts that may each ask for a code to one email, as often as LIMIT_CODES_PER_HOUR says. */
@@ -24,6 +28,8 @@ export class Limits {
   private readonly wrongTokens: RateLimiterMemory | undefined;
   private readonly sends: RateLimiterMemory | undefined;
   private readonly signals: RateLimiterMemory | undefined;
+  private readonly posts: RateLimiterMemory | undefined;
+  private readonly invitations: RateLimiterMemory | undefined;
   private readonly wrongSignIns: RateLimiterMemory | undefined;
   private readonly wrongSignInsOfAddress: RateLimiterMemory | undefined;
   private readonly wrongTriesAtCode: RateLimiterMemory | undefined;
@@ -31,6 +37,9 @@ export class Limits {
   private readonly codes: RateLimiterMemory | undefined;
   private readonly codesOfEmail: RateLimiterMemory | undefined;
   private readonly codesForSpent: RateLimiterMemory | undefined;
+  private readonly searches: RateLimiterMemory | undefined;
+  private readonly searchesOfAddress: RateLimiterMemory | undefined;
+  private readonly profiles = limiter('profiles', PROFILES_PER_HOUR, 3600);
   private readonly guesses = new Turns(MOST_GUESSES_WAITING, MOST_GUESSES_OF_ADDRESS);
 
   constructor(@Inject(ENV) { limits, otpTtlMs }: BootEnv) {
@@ -38,6 +47,8 @@ export class Limits {
     this.qrCodes = limiter('qr-codes', limits.qrCodesPerMinute, 60);
     this.wrongTokens = limiter('wrong-tokens', limits.wrongTokensPerMinute, 60);
     this.sends = limiter('sends', limits.sendsPerMinute, 60);
+    this.posts = limiter('posts', limits.postsPerMinute, 60);
+    this.invitations = limiter('invitations', limits.invitationsPerHour, 3600);
     this.signals = limiter('signals', limits.signalsPerSecond, 1);
     this.wrongSignIns = limiter('wrong-sign-ins', limits.wrongSignInsPerQuarterHour, QUARTER_HOUR);
     this.wrongSignInsOfAddress = limiter('wrong-sign-ins-of-address', limits.wrongSignInsPerMinute, 60);
@@ -46,6 +57,9 @@ export class Limits {
     this.codes = limiter('codes', limits.codesPerHour, 3600);
     this.codesOfEmail = limiter('codes-of-email', ASKERS_OF_EMAIL * limits.codesPerHour, 3600);
     this.codesForSpent = limiter('codes-for-spent', limits.codesPerHour, 3600);
+    const searches = limits.searchesPerQuarterHour;
+    this.searches = limiter('searches', searches, QUARTER_HOUR);
+    this.searchesOfAddress = limiter('searches-of-address', SEARCHERS_OF_ADDRESS * searches, QUARTER_HOUR);
   }
 
   /** A phone that makes a new account. */
@@ -61,6 +75,23 @@ export class Limits {
   }
   send(account: string): Promise<void> {
     return consume(this.sends, account);
+  }
+  /** Another name or key. */
+  profile(account: string): Promise<void> {
+    return consume(this.profiles, account);
+  }
+  /** So that nobody soon has the names of all people; as often as one types is far from it. */
+  async search(account: string, address: string): Promise<void> {
+    await consume(this.searches, account);
+    await consume(this.searchesOfAddress, networkOf(address));
+  }
+  /** What is written in conversations. */
+  post(account: string): Promise<void> {
+    return consume(this.posts, account);
+  }
+  /** Another conversation, or another person in one. */
+  invitation(account: string): Promise<void> {
+    return consume(this.invitations, account);
   }
   /** What a device tells the others in passing; `device` is its id with its account's. */
   signal(device: string): Promise<void> {

@@ -8,13 +8,20 @@ const SESSIONS = 20_000;
 /** For rows that somebody changes past this server, in the database. */
 const TRUSTED_MS = 5000;
 
+/** A session, and until when what names it is good: ms since 1970. */
+export interface Known {
+  session: Session;
+  until: number;
+}
+
 /**
- * Sessions that were looked up lately: to ask the database for each request would cost more than most requests. A server
- * has its database to itself, so whatever ends a session is told here first, and then all are looked up anew.
+ * Sessions that were looked up lately, by the tokens that name them: to check a token and ask the database for each
+ * request would cost more than most requests. A server has its database to itself, so whatever ends a session is told
+ * here first, and then all are looked up anew.
  */
 @Injectable()
 export class SessionCache {
-  private readonly sessions = new LRUCache<string, Session>({ max: SESSIONS, ttl: TRUSTED_MS });
+  private readonly sessions = new LRUCache<string, Known>({ max: SESSIONS, ttl: TRUSTED_MS });
   /** How often sessions have ended: one that was looked up across an end may be of before it. */
   private ends = 0;
 
@@ -30,13 +37,13 @@ export class SessionCache {
     this.sessions.clear();
   }
 
-  /** `key` begins with the kind of session: an API key is no device's token, however lately it was good for something. */
-  async get(key: string, look: () => Promise<Session | undefined>): Promise<Session | undefined> {
+  /** `key` begins with the kind of token: an API key is no device's token, however lately it was good for something. */
+  async get(key: string, look: () => Promise<Known | undefined>): Promise<Session | undefined> {
     const known = this.sessions.get(key);
-    if (known !== undefined && (known.expiresAt ?? Infinity) > Date.now()) return known;
+    if (known !== undefined && known.until > Date.now()) return known.session;
     const { ends } = this;
-    const session = await look();
-    if (session !== undefined && ends === this.ends) this.sessions.set(key, session);
-    return session;
+    const found = await look();
+    if (found !== undefined && ends === this.ends) this.sessions.set(key, found);
+    return found?.session;
   }
 }

@@ -1,7 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { JwtModule } from '@nestjs/jwt';
-import { PassportModule } from '@nestjs/passport';
 import { ENV, type BootEnv } from '../env.js';
 import { AccountEvents } from './account-events.js';
 import { Accounts } from './accounts.service.js';
@@ -16,15 +15,12 @@ import { LastSeen } from './last-seen.js';
 import { Limits } from './limits.js';
 import { Realms } from './realms.js';
 import { SessionCache } from './session-cache.js';
-import { SessionGuard, SessionStrategy } from './session.guard.js';
+import { SessionGuard } from './session.guard.js';
 import { jwtKey, Tokens } from './tokens.js';
 
 @Global()
 @Module({
-  imports: [
-    PassportModule,
-    JwtModule.registerAsync({ inject: [ENV], useFactory: (env: BootEnv) => ({ secret: jwtKey(env) }) }),
-  ],
+  imports: [JwtModule.registerAsync({ inject: [ENV], useFactory: (env: BootEnv) => ({ secret: jwtKey(env) }) })],
   controllers: [ApiKeysController, DevicesController],
   providers: [
     AccountEvents,
@@ -38,7 +34,6 @@ import { jwtKey, Tokens } from './tokens.js';
     Limits,
     Realms,
     SessionCache,
-    SessionStrategy,
     Tokens,
     { provide: APP_GUARD, useClass: SessionGuard },
   ],

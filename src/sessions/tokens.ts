@@ -10,7 +10,17 @@ import { hashToken } from './random-token.js';
 import type { Session, SessionClaims } from './session.js';
 import { SessionCache } from './session-cache.js';
 
+const MAX_LENGTH = 4096;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+type Claims = Partial<SessionClaims>;
+
+/** What a token is worth: nothing at all where it has neither. */
+interface Found {
+  session?: Session;
+  /** Of a token that we signed, and had to look at. */
+  claims?: Claims;
+}
 
 /** Session tokens of browsers (JWTs) and device tokens of phones (random, kept as a hash). */
 @Injectable()
@@ -43,39 +53,55 @@ export class Tokens {
 
   /**
    * The session of either kind of token. Wrong ones are counted by `address`, but not those of ours whose time is over:
-   * whole offices come with them from one address. Throws `authentication_failed`,
-   * `session_expired` or `rate_limited`.
+   * whole offices come with them from one address. Throws `authentication_failed` or `rate_limited`.
    */
   async authenticate(token: unknown, address: string): Promise<Session> {
-    const session = typeof token === 'string' && token.length <= 4096 ? await this.find(token) : undefined;
+    const { session, claims } = typeof token === 'string' && token.length <= MAX_LENGTH ? await this.find(token) : {};
     if (session !== undefined) return session;
-    await this.limits.wrongToken(address);
+    if (claims === undefined) await this.limits.wrongToken(address);
     throw relayError('authentication_failed');
   }
 
-  private async find(token: string): Promise<Session | undefined> {
-    if (!token.includes('.')) return this.byDeviceToken(token);
+  /**
+   * The same over REST, which tells whoever comes with a session token more: throws `session_expired`, or `device_revoked`
+   * to one that was away when it was removed, so that it can clear what it keeps.
+   */
+  async authenticateRequest(token: string, address: string): Promise<Session> {
+    if (!isJwt(token)) return this.authenticate(token, address);
+    const { session, claims } = await this.find(token);
+    if (session !== undefined) return session;
+    if (claims === undefined) await this.limits.wrongToken(address);
+    throw relayError(claims !== undefined && (await this.isRemoved(claims)) ? 'device_revoked' : 'session_expired');
+  }
+
+  private async find(token: string): Promise<Found> {
+    if (!isJwt(token)) return { session: await this.ofPhone(token) };
+    let claims: Claims | undefined;
+    const session = await this.cache.get(`browser:${token}`, async () => {
+      claims = await this.verify(token);
+      const found = claims && (await this.ofBrowser(claims));
+      return found && { session: found, until: Math.min(claims!.exp! * 1000, found.expiresAt ?? Infinity) };
+    });
+    return { session, claims };
+  }
+
+  /** What a token of ours says: nothing any more once its time is over. Undefined for one that we did not sign. */
+  private async verify(token: string): Promise<Claims | undefined> {
     try {
-      const claims = await this.jwt.verifyAsync<SessionClaims>(token, { algorithms: ['HS256'] });
-      const session = await this.byClaims(claims);
-      if (session !== undefined) return session;
+      return await this.jwt.verifyAsync<SessionClaims>(token, { algorithms: ['HS256'] });
     } catch (error) {
       // jsonwebtoken's own errors say what is wrong with a token; anything else is not the token's fault.
       const { name } = error as Error;
       if (['JsonWebTokenError', 'NotBeforeError', 'SyntaxError'].includes(name)) return undefined;
       // Told after the signature was found right.
-      if (name !== 'TokenExpiredError') throw error;
+      if (name === 'TokenExpiredError') return {};
+      throw error;
     }
-    throw relayError('authentication_failed');
   }
 
   /** A verified token is only good while its device row is. */
-  async byClaims({ sub, sid, realm = DEFAULT_REALM, gen = 0 }: Partial<SessionClaims>): Promise<Session | undefined> {
+  private async ofBrowser({ sub, sid, realm = DEFAULT_REALM, gen = 0 }: Claims): Promise<Session | undefined> {
     if (typeof sub !== 'string' || typeof sid !== 'string' || !UUID.test(sub)) return undefined;
-    return this.cache.get(`browser:${realm}:${sub}:${gen}:${sid}`, () => this.look(sub, sid, realm, gen));
-  }
-
-  private async look(sub: string, sid: string, realm: string, generation: number): Promise<Session | undefined> {
     const account = await this.accounts.find(sub, realm);
     const row = await account?.home.database.prisma.device.findFirst({
       where: {
@@ -83,7 +109,7 @@ export class Tokens {
         id: sid,
         kind: 'browser',
         deleted: false,
-        generation,
+        generation: gen,
         expiresAt: { gt: new Date() },
       },
       select: { expiresAt: true, pairedWith: true },
@@ -99,7 +125,7 @@ export class Tokens {
   }
 
   /** Whether a verified token is of a device that is not there any more; not so for one whose time was over first. */
-  async isRemoved({ sub, sid, realm = DEFAULT_REALM }: Partial<SessionClaims>): Promise<boolean> {
+  private async isRemoved({ sub, sid, realm = DEFAULT_REALM }: Claims): Promise<boolean> {
     if (typeof sub !== 'string' || typeof sid !== 'string' || !UUID.test(sub)) return false;
     // One that is missing from REALMS may be back tomorrow: nobody is to clear what they keep for that.
     if (!this.env.realms.some(({ slug }) => slug === realm)) return false;
@@ -109,7 +135,7 @@ export class Tokens {
     return (await account.home.database.prisma.device.count({ where: living })) === 0;
   }
 
-  private byDeviceToken(token: string): Promise<Session | undefined> {
+  private ofPhone(token: string): Promise<Session | undefined> {
     const tokenHash = hashToken(token);
     return this.cache.get(`phone:${tokenHash.toString('base64')}`, async () => {
       const row = await this.database.prisma.device.findUnique({
@@ -118,9 +144,14 @@ export class Tokens {
       });
       const account = row && (await this.accounts.find(row.accountId));
       if (!row || !account || row.phoneId === null) return undefined;
-      return { account, kind: 'phone', deviceId: row.id, phoneId: row.phoneId };
+      return { session: { account, kind: 'phone', deviceId: row.id, phoneId: row.phoneId }, until: Infinity };
     });
   }
+}
+
+/** Device tokens are base64url without a dot. */
+function isJwt(token: string): boolean {
+  return token.includes('.');
 }
 
 export function jwtKey({ jwtSecret }: Pick<BootEnv, 'jwtSecret'>): KeyObject {

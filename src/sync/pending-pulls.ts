@@ -1,9 +1,8 @@
-import { Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
-import { Inject } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Session } from '../sessions/session.js';
 import { Databases } from '../database/databases.js';
 import { relayError } from '../errors.js';
-import { LOG, type Log } from '../log.js';
+import { Hourly } from '../hourly.js';
 import type { Announced } from './record-reader.js';
 
 /** A pull in parts that takes longer has been given up. */
@@ -13,20 +12,14 @@ const MAX_ROWS = 100_000;
 
 /** What clients announced in the first parts of a pull: the last part is answered with all of it in view. */
 @Injectable()
-export class PendingPulls implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private timer: NodeJS.Timeout | undefined;
-
+export class PendingPulls implements OnModuleInit {
   constructor(
     private readonly databases: Databases,
-    @Inject(LOG) private readonly log: Log,
+    private readonly hourly: Hourly,
   ) {}
 
-  onApplicationBootstrap(): void {
-    this.timer = setInterval(() => void this.tryPurge(), TTL_MS).unref();
-  }
-
-  beforeApplicationShutdown(): void {
-    clearInterval(this.timer);
+  onModuleInit(): void {
+    this.hourly.do('pulls that were given up could not be forgotten', () => this.purge());
   }
 
   /** ms since 1970: what was announced before is forgotten. */
@@ -55,13 +48,5 @@ export class PendingPulls implements OnApplicationBootstrap, BeforeApplicationSh
     const old = { where: { at: { lte: this.since(now) } } };
     const gone = await Promise.all(this.databases.all().map(({ prisma }) => prisma.pendingPull.deleteMany(old)));
     return gone.reduce((sum, { count }) => sum + count, 0);
-  }
-
-  private async tryPurge(): Promise<void> {
-    try {
-      await this.purge();
-    } catch (error) {
-      this.log.warn({ err: error }, 'pulls that were given up could not be forgotten; trying again later');
-    }
   }
 }

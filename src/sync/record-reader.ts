@@ -1,9 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
+import type { Database } from '../database/database.js';
 import { relayError } from '../errors.js';
 
 const PAGE_ROWS = 1000;
+/** Rows that are read quickly; more would hold up other requests. */
+const FEW = 100;
 /** A page ends with the row whose content takes it past this many bytes. */
 const MAX_PAGE_BYTES = 1_048_576;
 
@@ -38,6 +41,7 @@ type RecordColumns = [
 
 /** What a living row is told as: `I` to a client that knows nothing yet. */
 type Operation = 'I' | 'U';
+type Connection = Pick<Database['quick'], 'query'>;
 type Filter = (id: string, isDeleted: boolean) => boolean;
 
 /** Reads records in the words of wire.md, section C. */
@@ -50,23 +54,30 @@ export class RecordReader {
     { ids, changedAt }: Announced,
     pendingSince: number,
   ): Promise<Standing> {
-    const { rows } = await account.home.database.pool.query<{ seq: string; horizon: string; pending: string[]; outdated: string[] }>({
-      name: 'record-compare',
-      text: `WITH pending AS (
-               SELECT id, changed_at FROM pending_pulls WHERE account_id = $1 AND device_id = $2 AND at > $3),
-             announced AS (
-               SELECT id, max(changed_at) AS changed_at
-               FROM (SELECT * FROM pending UNION ALL SELECT * FROM unnest($4::text[], $5::bigint[])) c (id, changed_at) GROUP BY id)
-             SELECT a.seq, a.horizon, ARRAY(SELECT id FROM pending) AS pending, ARRAY(
-               SELECT c.id FROM announced c CROSS JOIN LATERAL (
-                 SELECT changed_at FROM records r WHERE r.account_id = $1 AND r.id = c.id LIMIT 1) r
-               WHERE r.changed_at >= c.changed_at) AS outdated
-             FROM accounts a WHERE a.id = $1`,
-      values: [account.id, deviceId, pendingSince, ids, changedAt],
-    }); // prettier-ignore
-    if (rows.length === 0) throw relayError('token_expired');
-    const { seq, horizon, pending, outdated } = rows[0]!;
-    return { now: Number(seq), horizon: Number(horizon), pending, outdated };
+    const ask = async (connection: Connection, limit: number | null) => {
+      const { rows } = await connection.query<{ seq: string; horizon: string; pending: string[]; outdated: string[] }>({
+        name: 'record-compare',
+        text: `WITH pending AS (
+                 SELECT id, changed_at FROM pending_pulls WHERE account_id = $1 AND device_id = $2 AND at > $3 LIMIT $6),
+               announced AS (
+                 SELECT id, max(changed_at) AS changed_at
+                 FROM (SELECT * FROM pending
+                       -- As subqueries their lengths are not known beforehand: else Postgres plans anew each time.
+                       UNION ALL SELECT * FROM unnest((SELECT $4::text[]), (SELECT $5::bigint[]))) c (id, changed_at) GROUP BY id)
+               SELECT a.seq, a.horizon, ARRAY(SELECT id FROM pending) AS pending, ARRAY(
+                 SELECT c.id FROM announced c CROSS JOIN LATERAL (
+                   SELECT changed_at FROM records r WHERE r.account_id = $1 AND r.id = c.id LIMIT 1) r
+                 WHERE r.changed_at >= c.changed_at) AS outdated
+               FROM accounts a WHERE a.id = $1`,
+        values: [account.id, deviceId, pendingSince, ids, changedAt, limit],
+      }); // prettier-ignore
+      if (rows.length === 0) throw relayError('token_expired');
+      const { seq, horizon, pending, outdated } = rows[0]!;
+      return { now: Number(seq), horizon: Number(horizon), pending, outdated };
+    };
+    const { quick, pool } = account.home.database;
+    const standing = ids.length <= FEW ? await ask(quick, FEW + 1) : undefined;
+    return standing !== undefined && standing.pending.length <= FEW ? standing : ask(pool, null);
   }
 
   /** Pages of the rows that are wanted and whose last change is after one number and not after another, in that order. */
@@ -80,7 +91,7 @@ export class RecordReader {
     const rows = `SELECT * FROM records WHERE account_id = $1 AND seq > $2 AND seq <= $4 ORDER BY seq LIMIT $3`;
     const text = paged(rows);
     const query = (cursor: number) => ({ name: 'record-page', text, values: [account.id, cursor, PAGE_ROWS, upTo] });
-    return pages(account, after, query, operation, isWanted);
+    return pages(account, after, query, upTo - after, operation, isWanted);
   }
 
   /** Pages of these rows, wherever they stand. */
@@ -90,7 +101,7 @@ export class RecordReader {
                   ORDER BY r.seq LIMIT $3`;
     const text = paged(rows);
     const query = (cursor: number) => ({ name: 'record-named', text, values: [account.id, cursor, PAGE_ROWS, ids] });
-    return pages(account, 0, query, operation, () => true);
+    return pages(account, 0, query, ids.length, operation, () => true);
   }
 
   /**
@@ -98,7 +109,7 @@ export class RecordReader {
    * another device wrote something since.
    */
   async known(account: AccountKey, deviceId: string, after: number): Promise<{ known: number; horizon: number }> {
-    const { rows } = await account.home.database.pool.query<{ seq: string; horizon: string; other: string | null }>({
+    const { rows } = await account.home.database.quick.query<{ seq: string; horizon: string; other: string | null }>({
       name: 'record-known',
       text: `SELECT a.seq, a.horizon, (
                SELECT r.seq FROM records r
@@ -122,16 +133,19 @@ function paged(rows: string): string {
           WHERE before < ${MAX_PAGE_BYTES} ORDER BY seq`;
 }
 
+/** `most` is how many rows there can be. */
 async function* pages(
   account: AccountKey,
   after: number,
   query: (cursor: number) => QueryConfig,
+  most: number,
   operation: Operation,
   isWanted: Filter,
 ): AsyncGenerator<string[]> {
-  const { pool } = account.home.database;
+  const { pool, quick } = account.home.database;
+  const connection: Connection = most <= FEW ? quick : pool;
   const read = async (cursor: number): Promise<RecordColumns[]> => {
-    const { rows } = await pool.query<RecordColumns>({ ...query(cursor), rowMode: 'array' });
+    const { rows } = await connection.query<RecordColumns>({ ...query(cursor), rowMode: 'array' } as QueryConfig);
     return rows;
   };
   for (let reading: Promise<RecordColumns[]> | undefined = read(after); reading !== undefined;) {

@@ -3,7 +3,8 @@ import type { ClientBase, QueryConfig, QueryResult } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import { accountsOf, packed, SEQ } from '../changes/batch.js';
 import { Changes } from '../changes/changes.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, Planned, StoredRow, Written } from '../changes/kind.js';
+import type { ChangedRow } from '../changes/chunk.js';
+import type { Kind, Mutation, Numbered, Outcome, Planned, StoredRow, Written } from '../changes/kind.js';
 
 /** A row of an app's table as a client wrote it. */
 export interface RecordWrite {

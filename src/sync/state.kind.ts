@@ -2,7 +2,8 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import { SEALING_BYTES, type AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
-import type { ChangedRow, Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
+import type { ChangedRow } from '../changes/chunk.js';
+import type { Kind, Mutation, Numbered, Outcome, StoredRow, Written } from '../changes/kind.js';
 import { ENV, type BootEnv } from '../env.js';
 
 /** `put`: whatever was there goes, or with `ifAbsent` stays. `json`: the value as JSON text. */

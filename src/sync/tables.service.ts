@@ -115,7 +115,8 @@ export class Tables implements OnModuleInit {
     const outdatedRowsGuid = changes.filter((_, i) => stale[i] !== undefined).map(({ guid }) => guid);
     // What stands instead is told once more: the client may have changed it after it was told.
     const upTo = Math.min(...stale.filter((seq) => seq !== undefined)) - 1;
-    return { lastSync: await this.knownBy(session, lastSync, isPartial, upTo), outdatedRowsGuid };
+    const written = outcomes.flatMap((outcome) => (outcome.result === 'applied' ? [outcome.seq] : []));
+    return { lastSync: await this.knownBy(session, lastSync, isPartial, written, upTo), outdatedRowsGuid };
   }
 
   /** Forgets what was announced in the parts of a pull; resolves after the commit. */
@@ -126,12 +127,23 @@ export class Tables implements OnModuleInit {
     return true;
   }
 
-  /** Up to where the client knows all, that said `lastSync`; never past `upTo`. */
-  private async knownBy(session: Session, lastSync: number, isPartial: boolean, upTo: number): Promise<number> {
+  /** Up to where the client knows all, that said `lastSync` and has written those numbers; never past `upTo`. */
+  private async knownBy(
+    session: Session,
+    lastSync: number,
+    isPartial: boolean,
+    written: number[],
+    upTo: number,
+  ): Promise<number> {
     const { account, deviceId } = session;
     const told = this.told.get(keyOf(session));
     const since = told?.lastSync === lastSync ? told.upTo : lastSync;
-    const { known, horizon } = await this.records.known(account, deviceId, since);
+    // Its own are all that there is after it: nobody else's can be between, and no deletion was forgotten since.
+    const isNext =
+      written.length > 0 && Math.min(...written) > since && Math.max(...written) === since + written.length;
+    const { known, horizon } = isNext
+      ? { known: since + written.length, horizon: since }
+      : await this.records.known(account, deviceId, since);
     // Deletions are missing there: the number stays too old, so that the next pull begins anew.
     if (since !== 0 && since < horizon) return lastSync;
     if (told?.inParts && !isPartial) await this.pending.clear(session);

@@ -506,6 +506,10 @@ export interface Schema {
   properties?: Record<string, Schema>;
 }
 
+const UUID = '0b6ef6ad-90a9-4a8c-8d1f-6b3a3c8c8a01';
+/** What clients seal, for all that the server can tell. */
+const SEALED = Buffer.alloc(28).toString('base64');
+
 /** What no schema says: values with which a request gets past the first checks. */
 const fields: Record<string, unknown> = {
   email: 'ann@example.org',
@@ -524,6 +528,9 @@ const fields: Record<string, unknown> = {
   rowData: { a: [1, 'b', null] },
   expiresAt: '2099-01-01T00:00:00Z',
   deleteRemoteData: false,
+  public_key: SEALED,
+  messageContent: SEALED,
+  content: SEALED,
 };
 
 /** A right value by a schema, for tests to spoil; `own` are values of the one who sends it. */
@@ -537,7 +544,7 @@ export function exampleOf(schema: Schema, schemas: Record<string, Schema>, own: 
   if (type === 'array') return [of(items!)];
   if (type === 'number') return 1;
   if (type === 'boolean') return true;
-  if (type === 'string') return format === 'uuid' ? '0b6ef6ad-90a9-4a8c-8d1f-6b3a3c8c8a01' : 'a';
+  if (type === 'string') return format === 'uuid' ? UUID : 'a';
   const known = { ...fields, ...own };
   return Object.fromEntries(
     Object.entries(properties ?? {}).map(([name, inner]) => [name, name in known ? known[name] : of(inner)]),
@@ -580,4 +587,11 @@ export const events: Record<string, Record<string, unknown>> = {
   'realtime-event': { type: 'cursor', payload: { x: 1 }, targetDeviceId: null },
   'device-message': { targetDeviceId: 'd', message: { a: 'b' } },
   'state:delete': { key: 'k' },
+  sendMessage: { conversationId: 'c', messageContent: SEALED, messageId: 'm', epoch: 1, files: [UUID] },
+  editMessage: { conversationId: 'c', messageId: 'm', messageContent: SEALED, epoch: 1 },
+  deleteMessage: { conversationId: 'c', messageId: 'm' },
+  react: { conversationId: 'c', messageId: 'm', content: SEALED, epoch: 1 },
+  markConversation: { conversationId: 'c', delivered: 2, read: 1 },
+  userTyping: { conversationId: 'c' },
+  joinConversation: { conversationId: 'c' },
 };

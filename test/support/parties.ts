@@ -37,6 +37,7 @@ export const IDS = {
   announced: '5d7a5c1e-8f1b-4f0a-9c55-0f1f5f0c7a02',
   deltaConversation: 'their-delta-conversation',
   deltaMessage: 'their-delta-message',
+  chatMessage: 'their-chat-message',
 };
 
 export const basic = (username: string, password: string) => ({
@@ -136,14 +137,18 @@ const VOLATILE = ['last_seen_at', 'last_used_at'];
 const OF_STRANGERS = ['session.refused', 'code.sent', 'code.refused'];
 
 /** Every row of the account, of whatever table, as it is in the database. */
-export async function storedOf({ database }: TestServer, { account }: Party): Promise<string[]> {
+export async function storedOf(
+  { database }: TestServer,
+  { account }: Pick<Party, 'account'>,
+  besides: string[] = [],
+): Promise<string[]> {
   const tables = await query(
     database.url,
     `SELECT table_name AS name, 'account_id' AS key FROM information_schema.columns
      WHERE table_schema = 'public' AND column_name = 'account_id' UNION SELECT 'accounts', 'id'`,
   );
   const rows = tables.map(({ name, key }) => `SELECT '${name}' AS name, to_jsonb(t) - $2::text[] AS row FROM "${name}" t WHERE ${key} = $1`); // prettier-ignore
-  const all = await query(database.url, rows.join(' UNION ALL '), [account, VOLATILE]);
+  const all = await query(database.url, rows.join(' UNION ALL '), [account, [...VOLATILE, ...besides]]);
   return all
     .filter(({ name, row }) => name !== 'account_events' || !OF_STRANGERS.includes((row as { event: string }).event))
     .map(({ name, row }) => `${name} ${JSON.stringify(row)}`)

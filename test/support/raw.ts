@@ -47,6 +47,19 @@ export function abandon(url: string, bytes: string | Buffer): Promise<void> {
   });
 }
 
+/** Sends something and breaks the connection, at once or when the first of an answer is there. */
+export function reset(url: string, bytes: string | Buffer, when: 'sent' | 'answered' = 'sent'): Promise<void> {
+  return new Promise((resolve) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port) });
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve());
+    const leave = () => socket.resetAndDestroy();
+    if (when === 'answered') socket.once('data', leave);
+    socket.write(bytes, when === 'sent' ? leave : undefined);
+  });
+}
+
 /** The replies in what a connection answered; `methods` tells which are to HEAD and so have no body. */
 export function repliesIn(text: string, methods: string[] = []): RawReply[] {
   const replies: RawReply[] = [];
@@ -122,6 +135,8 @@ export interface Frame {
 export class RawWebSocket {
   readonly messages: string[] = [];
   closed = false;
+  /** What the server said of its end (RFC 6455, section 5.5.1). */
+  closeCode: number | undefined;
   private buffer = Buffer.alloc(0);
   private readonly watchers = new Set<() => void>();
 
@@ -236,7 +251,10 @@ export class RawWebSocket {
       const data = this.buffer.subarray(start, start + length);
       this.buffer = this.buffer.subarray(start + length);
       if (opcode === 1) this.heard(data.toString('utf8'));
-      else if (opcode === 8) this.socket.end();
+      else if (opcode === 8) {
+        this.closeCode = data.length >= 2 ? data.readUInt16BE(0) : undefined;
+        this.socket.end();
+      }
     }
   }
 

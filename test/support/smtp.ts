@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { Watched } from './watched.js';
 
 /** A mail as its reader sees it. */
 export interface Received {
@@ -13,13 +14,14 @@ export interface Received {
 }
 
 /** A real mail server on a free port that keeps what it gets. */
-export class MailServer {
+export class MailServer extends Watched {
   readonly mails: Received[] = [];
   /** How many came in, taken or not. */
   tries = 0;
-  private readonly watchers = new Set<() => void>();
 
-  private constructor(private readonly server: SMTPServer) {}
+  private constructor(private readonly server: SMTPServer) {
+    super();
+  }
 
   /** `refusal` says with which code a try is refused, the first being 1; undefined takes it. */
   static async start({
@@ -44,7 +46,7 @@ export class MailServer {
             self.mails.push({ from, to: rcptTo.map(({ address }) => address), ...parse(Buffer.concat(chunks)) });
             done();
           } else done(Object.assign(new Error('not now'), { responseCode: code }));
-          for (const watcher of [...self.watchers]) watcher();
+          self.changed();
         });
       },
     });
@@ -80,22 +82,8 @@ export class MailServer {
     await this.until(() => this.tries >= count, `try ${count}`);
   }
 
-  private until<T>(look: () => T | undefined | false, what: string): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.watchers.delete(check);
-        reject(new Error(`Never came: ${what}; ${this.tries} tries, mails to ${this.mails.map(({ to }) => to.join()).join(' ')}`)); // prettier-ignore
-      }, 15_000);
-      const check = () => {
-        const found = look();
-        if (found === undefined || found === false) return;
-        clearTimeout(timer);
-        this.watchers.delete(check);
-        resolve(found);
-      };
-      this.watchers.add(check);
-      check();
-    });
+  protected story(): string {
+    return `${this.tries} tries, mails to ${this.mails.map(({ to }) => to.join()).join(' ')}`;
   }
 
   async stop(): Promise<void> {

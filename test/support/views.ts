@@ -1,6 +1,7 @@
 import { toConversation, type Conversation, type ConversationRow } from '../../src/messaging/conversation.js';
 import type { Message } from '../../src/messaging/message.js';
 import { call, type Client } from './clients.js';
+import { WsClient } from './ws.js';
 
 // The views of section F of wire.md: what a client that replays changes ends up with, whichever way they came.
 
@@ -105,17 +106,23 @@ export async function newest(url: string, token: string): Promise<number> {
   return (await byDelta(url, token, new View())).seq;
 }
 
-/** Keeps a view up to date with what a following Socket.IO client is sent; `failures` gathers what was out of order. */
-export function keep(client: Client, view: View, failures: unknown[] = []): View {
-  // Before the client's own listeners, so that who waits for an event finds the view up to date.
-  client.socket.prependAny((event: string, page: Page) => {
+/** Keeps a view up to date with what a following client is sent; `failures` gathers what was out of order. */
+export function keep(client: Client | WsClient, view: View, failures: unknown[] = []): View {
+  const take = (event: string, page: Page) => {
     if (event !== 'changes') return;
     try {
       view.apply(page);
     } catch (error) {
       failures.push(error);
     }
-  });
+  };
+  // Before the client's own listeners, so that who waits for an event finds the view up to date.
+  if (client instanceof WsClient)
+    client.socket.prependListener('message', (text: Buffer) => {
+      const { type, data } = JSON.parse(text.toString()) as { type: string; data: Page };
+      take(type, data);
+    });
+  else client.socket.prependAny(take);
   return view;
 }
 

@@ -1,0 +1,107 @@
+import { Injectable } from '@nestjs/common';
+import { Changes } from '../changes/changes.js';
+import { Feed } from '../changes/feed.js';
+import { LastSeen } from '../sessions/last-seen.js';
+import type { Session } from '../sessions/session.js';
+import { ChatRelay } from './chat-relay.js';
+import { Connections } from './connections.js';
+import { Doorman } from './doorman.js';
+import { Follower } from './follower.js';
+import { encodeText } from './frame.js';
+import type { SignedIn } from './handshakes.js';
+import { LiveState } from './live-state.js';
+import type { Peer } from './peer.js';
+import { Refusals } from './refusals.js';
+import { Relay } from './relay.js';
+import { Signals } from './signals.js';
+
+/** Connections come, sign in and go here, by whatever transport: they get what waits for them, and the others hear of it. */
+@Injectable()
+export class Reception {
+  /** All that are open, also those that have not signed in. */
+  readonly peers = new Set<Peer>();
+
+  constructor(
+    private readonly changes: Changes,
+    private readonly feed: Feed,
+    private readonly lastSeen: LastSeen,
+    private readonly connections: Connections,
+    private readonly doorman: Doorman,
+    private readonly relay: Relay,
+    private readonly chats: ChatRelay,
+    private readonly liveState: LiveState,
+    private readonly signals: Signals,
+    private readonly refusals: Refusals,
+  ) {}
+
+  arrived(peer: Peer): void {
+    this.peers.add(peer);
+  }
+
+  /** Bytes came in, a heartbeat too: all of it says that the device is there. */
+  heard({ session }: Peer): void {
+    if (session !== undefined) this.lastSeen.noteNowAndThen(session);
+  }
+
+  /** It has shown its token, and may be a device of its own. */
+  letIn(peer: Peer, { session, tokenDeviceId, label }: SignedIn, since: number, after?: number | null): void {
+    peer.tokenDeviceId = tokenDeviceId;
+    peer.label = label;
+    this.signedIn(peer, session, since, after);
+  }
+
+  /** It is known whose the connection is; finding out began at `since`, of `performance.now()`. */
+  signedIn(peer: Peer, session: Session, since: number, after?: number | null): void {
+    if (!peer.isOpen) return;
+    peer.session = session;
+    this.doorman.know(peer.transport.guest);
+    const older = this.connections.add(peer, since);
+    older?.end('replaced');
+    if (!peer.isOpen) return; // removed in the meantime
+    this.lastSeen.note(session);
+    const from = after ?? peer.transport.said.after;
+    if (from !== undefined && from !== null) this.follow(peer, session, typeof from === 'object' ? NaN : Number(from));
+    if (peer.isLive) {
+      this.liveState.restore(peer).catch((error: unknown) => this.interrupt(peer, error));
+      this.signals.arrived(peer);
+    }
+    if (session.kind === 'key') return;
+    const greeting =
+      session.kind === 'phone' ? this.relay.phoneArrived(peer, older !== undefined) : this.relay.tellPresence(peer);
+    greeting.catch((error: unknown) => this.interrupt(peer, error));
+    if (session.kind === 'browser' && peer.follower === undefined)
+      this.chats.greet(peer).catch((error: unknown) => this.interrupt(peer, error));
+  }
+
+  /** It is over. */
+  gone(peer: Peer): void {
+    this.peers.delete(peer);
+    this.left(peer);
+  }
+
+  /** Its end has begun: it is sent nothing any more, and the others hear that it is away. */
+  left(peer: Peer): void {
+    peer.follower?.end();
+    if (!this.connections.remove(peer)) return;
+    this.lastSeen.note(peer.session!);
+    if (peer.session!.kind === 'phone') this.relay.phoneLeft(peer);
+    if (peer.isLive) this.signals.left(peer);
+  }
+
+  /** A connection that cannot be served ends so that its client comes back and resumes; one with an expired cursor is told. */
+  interrupt(peer: Peer, error: unknown): void {
+    const { code } = this.refusals.of(error);
+    if (code === 'cursor_expired') peer.end(code);
+    else peer.interrupt(code);
+  }
+
+  /** The account's changes from a cursor on; a page waits until the pipe has room. */
+  private follow(peer: Peer, { account }: Session, after: number): void {
+    if (!Number.isSafeInteger(after) || after < 0) return peer.fail('bad_request');
+    peer.follower = new Follower(this.changes, this.feed, account, after, {
+      hasRoom: () => peer.hasRoom(),
+      write: (text, cursor) => peer.write(encodeText('changes', `{"changes":[${text}],"cursor":${cursor}}`)),
+      failed: (error) => this.interrupt(peer, error),
+    });
+  }
+}

@@ -9,7 +9,6 @@ const MIN_PASSWORD = 6;
 const MAX_PASSWORD = 1024;
 // Line breaks are what PEM has.
 const PUBLIC_KEY = /^(?:[^\p{C}\p{Zl}\p{Zp}]|\r?\n)+$/u;
-const MIN_PUBLIC_KEY = 16;
 export const MAX_PUBLIC_KEY = 8192;
 
 // What people type to be known by, as it is kept. Each throws `bad_request` with a sentence that says what would do.
@@ -46,7 +45,7 @@ export function checkedPassword(password: string): string {
 
 /** As it was typed: its fingerprint is that of each character. */
 export function checkedPublicKey(publicKey: string): string {
-  if (publicKey.length < MIN_PUBLIC_KEY || publicKey.length > MAX_PUBLIC_KEY || !PUBLIC_KEY.test(publicKey))
-    throw relayError('bad_request', { detail: `public_key must have ${MIN_PUBLIC_KEY} to ${MAX_PUBLIC_KEY} printable characters` }); // prettier-ignore
+  if (publicKey.length < 1 || publicKey.length > MAX_PUBLIC_KEY || !PUBLIC_KEY.test(publicKey))
+    throw relayError('bad_request', { detail: `public_key must have 1 to ${MAX_PUBLIC_KEY} printable characters` }); // prettier-ignore
   return publicKey;
 }

@@ -42,7 +42,7 @@ export class FoundPersonDto {
 }
 
 export class ChangeKeyDto {
-  @ApiProperty({ minLength: 16, maxLength: MAX_PUBLIC_KEY, description: 'What others seal to: printable text' })
+  @ApiProperty({ minLength: 1, maxLength: MAX_PUBLIC_KEY, description: 'What others seal to: printable text' })
   @IsString({ message: 'public_key is required' })
   public_key!: string;
 

@@ -41,7 +41,7 @@ export class SignInDto {
 }
 
 export class RegisterDto extends SignInDto {
-  @ApiProperty({ required: false, description: 'What others seal to', minLength: 16, maxLength: MAX_PUBLIC_KEY })
+  @ApiProperty({ required: false, description: 'What others seal to', minLength: 1, maxLength: MAX_PUBLIC_KEY })
   @IsOptional()
   @IsString()
   public_key?: string;

@@ -7,8 +7,9 @@ import { useOpenChats } from './use-chats.js';
 /** Tells of messages that come into private conversations. */
 export default function ChatNews({ onNews }: { onNews: (news: News) => void }) {
   const chats = useOpenChats();
-  const words = useRef(useChatWords());
-  words.current = useChatWords();
+  const current = useChatWords();
+  const words = useRef(current);
+  words.current = current;
   useEffect(
     () =>
       chats.on('incoming', ({ id, text, authorName, files }, chat) => {

@@ -87,8 +87,8 @@ test('keys whose announcement got through without its answer are the account’s
         : undefined,
   };
   await one.chats();
-  await until(() => lost === 1, (again) => [one.on('state', again), every(again)], 'an answer that is lost'); // prettier-ignore
-  expect(one.state.keys).not.toBe('here');
+  // It may have tried again by itself before anybody looks.
+  await until(() => lost > 0, (again) => [one.on('state', again), every(again)], 'an answer that is lost'); // prettier-ignore
   await one.chats();
   await keysOf(one, 'here');
 });

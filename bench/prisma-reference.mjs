@@ -2,6 +2,7 @@
 // driven by `Worker` in worker.mjs. PRISMA_CLIENT names another build of the generated client.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
+import { answerCalls } from './operations.mjs';
 import { meter } from './processes.mjs';
 
 const { PrismaClient } = await import(process.env.PRISMA_CLIENT ?? '../dist/generated/prisma/client.js');
@@ -101,14 +102,4 @@ async function accountKey(accountId) {
   return new AccountKey(accountId, dataKeyId, dataKey, { realm: 'default', database: undefined });
 }
 
-process.on(
-  'message',
-  async (/** @type {{ id: number, operation: string, args: object }} */ { id, operation, args }) => {
-    try {
-      process.send({ id, result: await operations[operation](args) });
-    } catch (error) {
-      process.send({ id, error: error.stack });
-    }
-  },
-);
-process.on('disconnect', () => process.exit());
+answerCalls(operations);

@@ -2,6 +2,7 @@
 // A process of its own, driven by `Worker` in worker.mjs.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { answerCalls } from './operations.mjs';
 import { meter } from './processes.mjs';
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 16 });
@@ -127,14 +128,4 @@ const operations = {
   },
 };
 
-process.on(
-  'message',
-  async (/** @type {{ id: number, operation: string, args: object }} */ { id, operation, args }) => {
-    try {
-      process.send({ id, result: await operations[operation](args) });
-    } catch (error) {
-      process.send({ id, error: error.stack });
-    }
-  },
-);
-process.on('disconnect', () => process.exit());
+answerCalls(operations);

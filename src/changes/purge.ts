@@ -62,13 +62,7 @@ export class Purge implements OnModuleInit, BeforeApplicationShutdown {
          DELETE FROM ${table} WHERE ${old} AND (account_id, id) IN (
            SELECT account_id, id FROM ${table} WHERE ${old} LIMIT ${AT_ONCE})
          RETURNING account_id, seq),
-       -- In id order, as the commits lock them.
-       locked AS (
-         SELECT a.id FROM accounts a WHERE a.id IN (SELECT account_id FROM gone) ORDER BY a.id FOR UPDATE OF a),
-       moved AS (
-         UPDATE accounts a SET horizon = greatest(a.horizon, g.seq)
-         FROM locked l, (SELECT account_id, max(seq) AS seq FROM gone GROUP BY account_id) g
-         WHERE a.id = l.id AND g.account_id = a.id)
+       ${raising('gone')}
        SELECT count(*)::int AS purged FROM gone`,
       [before],
     );
@@ -85,15 +79,21 @@ export class Purge implements OnModuleInit, BeforeApplicationShutdown {
        unpointed AS (
          DELETE FROM pointers p USING gone g WHERE p.shared_id = g.account_id AND p.number = g.seq
          RETURNING p.account_id, p.seq),
-       locked AS (
-         SELECT a.id FROM accounts a WHERE a.id IN (SELECT account_id FROM unpointed) ORDER BY a.id FOR UPDATE OF a),
-       moved AS (
-         UPDATE accounts a SET horizon = greatest(a.horizon, u.seq)
-         FROM locked l, (SELECT account_id, max(seq) AS seq FROM unpointed GROUP BY account_id) u
-         WHERE a.id = l.id AND u.account_id = a.id)
+       ${raising('unpointed')}
        SELECT count(*)::int AS purged FROM gone`,
       [before],
     );
     return rows[0]!.purged;
   }
+}
+
+/** SQL that has older cursors of the accounts start over: `gone` has the changes they cannot be told of any more. */
+function raising(gone: string): string {
+  return `-- In id order, as the commits lock them.
+       locked AS (
+         SELECT a.id FROM accounts a WHERE a.id IN (SELECT account_id FROM ${gone}) ORDER BY a.id FOR UPDATE OF a),
+       moved AS (
+         UPDATE accounts a SET horizon = greatest(a.horizon, g.seq)
+         FROM locked l, (SELECT account_id, max(seq) AS seq FROM ${gone} GROUP BY account_id) g
+         WHERE a.id = l.id AND g.account_id = a.id)`;
 }

@@ -1,8 +1,9 @@
 import type { FileReference } from '@pairline/client';
-import { useEffect, useId, useRef, useState } from 'react';
+import { useEffect, useId, useState } from 'react';
 import { useFileProblems, useFileWords } from '../i18n/file-words.js';
 import { useWords } from '../i18n/words.js';
 import { CloseIcon, DownloadIcon, NextIcon, PreviousIcon } from '../ui/icons.js';
+import { useModal } from '../ui/use-modal.js';
 import { useSizes } from './sizes.js';
 import type { LoadFiles } from './tray.js';
 import { saveAs, useDownload } from './use-download.js';
@@ -20,23 +21,12 @@ export function PictureViewer({ load, pictures, first, onClose }: Props) {
   const words = useFileWords();
   const { close } = useWords();
   const sizes = useSizes();
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useModal();
   const titleId = useId();
   const [at, setAt] = useState(() => Math.max(0, pictures.indexOf(first)));
   const picture = pictures[at] ?? first;
   const { address, blob, share, problem } = usePicture(load, picture);
   const go = (step: number) => setAt((at) => Math.min(pictures.length - 1, Math.max(0, at + step)));
-
-  useEffect(() => {
-    const element = dialog.current;
-    const opener = document.activeElement;
-    // The browser keeps the focus inside, and everything else inert.
-    element?.showModal();
-    return () => {
-      element?.close();
-      if (opener instanceof HTMLElement) opener.focus();
-    };
-  }, []);
 
   return (
     <dialog

@@ -1,5 +1,6 @@
-import { useEffect, useId, useRef, type ReactNode, type SubmitEvent } from 'react';
+import { useId, type ReactNode, type SubmitEvent } from 'react';
 import { useWords } from '../i18n/words.js';
+import { useModal } from './use-modal.js';
 
 /** A question or a piece of information in front of the page. Mount it to open it. */
 export function Dialog({
@@ -19,19 +20,8 @@ export function Dialog({
   children: ReactNode;
 }) {
   const words = useWords();
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useModal();
   const titleId = useId();
-
-  useEffect(() => {
-    const element = dialog.current;
-    const opener = document.activeElement;
-    // The browser keeps the focus inside, and everything else inert.
-    element?.showModal();
-    return () => {
-      element?.close();
-      if (opener instanceof HTMLElement) opener.focus();
-    };
-  }, []);
 
   const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();

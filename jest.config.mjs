@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { swcOptions } from './test/support/typescript.mjs';
 
 export default {
@@ -14,6 +15,10 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
+  testSequencer: '<rootDir>/test/support/sequencer.mjs',
   testTimeout: 30_000,
-  maxWorkers: 2,
+  // Much of a test is waiting for a browser, a process or a disk: so more workers than cores, up to what one Postgres serves.
+  maxWorkers: Math.min(6, Math.ceil(1.5 * availableParallelism())),
+  // What modules leave behind in a worker grows from file to file; a new one starts in less than a second.
+  workerIdleMemoryLimit: '1GB',
 };

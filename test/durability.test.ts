@@ -104,8 +104,8 @@ async function expectNothingLost(url: string, household: Household): Promise<voi
 }
 
 const places = {
-  'the embedded Postgres': { kills: 5, env: () => ({ DATABASE_URL: '', DATA_DIR: temporaryFolder() }) },
-  'a Postgres of its own': { kills: 15, env: async () => ({ DATABASE_URL: await temporaryDatabase() }) },
+  'the embedded Postgres': { kills: 4, env: () => ({ DATABASE_URL: '', DATA_DIR: temporaryFolder() }) },
+  'a Postgres of its own': { kills: 8, env: async () => ({ DATABASE_URL: await temporaryDatabase() }) },
 };
 
 test.each(Object.entries(places))(

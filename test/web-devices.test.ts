@@ -66,7 +66,8 @@ inChromium('devices in a browser', (chromium) => {
     await bubble(page, 'Among ourselves').waitFor();
     await write(page, 'It is gone');
     await bubble(page, 'It is gone').getByText('Waiting for the phone').waitFor();
-    await soon(async () => expect(page.context()).toHaveProperty('sent.frames', expect.arrayContaining([expect.stringMatching(/web:send-message.*pl1\.2\./)]))); // prettier-ignore
+    // The second key or the third: the phone and the browser that stay may both have made one.
+    await soon(async () => expect(page.context()).toHaveProperty('sent.frames', expect.arrayContaining([expect.stringMatching(/web:send-message.*pl1\.[23]\./)]))); // prettier-ignore
   });
 
   test('what a session that ran out has left can be removed from the page', async () => {

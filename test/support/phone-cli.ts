@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { later } from './database.js';
+import { programOf } from './spawn.js';
 
 export interface Command {
   /** Gives it a line on standard input. */
@@ -18,7 +19,7 @@ export interface Command {
 
 /** `pairline-phone ARGS`, as a process of its own. Ended after the test. */
 export function pairlinePhone(args: string[], env: NodeJS.ProcessEnv = {}): Command {
-  const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', 'phone/src/cli.ts', ...args], {
+  const child = spawn(process.execPath, [...programOf('phone/src/cli.ts'), ...args], {
     // NODE_OPTIONS would bring Jest's flags along.
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

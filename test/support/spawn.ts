@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compiledProject } from './compiled.js';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -17,6 +19,12 @@ export interface TypeScriptProcess {
   end(signal?: NodeJS.Signals): Promise<number | string>;
 }
 
+/** What Node is told to run for a file of the project: its compiled copy, or an example, which imports TypeScript. */
+export function programOf(file: string): string[] {
+  if (!file.endsWith('.ts')) return ['--import', './test/support/typescript.mjs', file];
+  return [join(compiledProject(), file.replace(/\.ts$/, '.js'))];
+}
+
 /**
  * Runs a TypeScript file of the project in a Node process of its own: `runTypeScript('src/main.ts', { env })`. `args` are
  * its own arguments; `input` is what it is given to read, and nothing when absent. With `more`, more can be written to the
@@ -26,7 +34,7 @@ export function runTypeScript(
   file: string,
   { args = [], input, more, ...options }: SpawnOptions & { args?: string[]; input?: string; more?: boolean } = {},
 ): TypeScriptProcess {
-  const child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', file, ...args], {
+  const child = spawn(process.execPath, [...programOf(file), ...args], {
     cwd: PROJECT,
     ...options,
     // NODE_OPTIONS would bring Jest's flags along.

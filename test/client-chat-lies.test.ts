@@ -146,7 +146,7 @@ test('new keys that somebody signed with the old ones are theirs', async () => {
   const { id, ann, bob } = await group();
   const words = async () => [await ann.device.chats.safetyWords(bob.userId), await bob.device.chats.safetyWords(ann.userId)]; // prettier-ignore
   const [mine, theirs] = await words();
-  expect(mine).toHaveLength(6);
+  expect(mine).toHaveLength(12);
   expect(mine).toEqual(theirs);
   await bob.device.chats.trust(ann.userId, { verified: true });
   expect((await bob.device.chats.person(ann.userId))!.verified).toBe(true);
@@ -183,6 +183,9 @@ test('new keys that nobody signed are warned of, and good for nothing until some
   await seen(bob.device, async () => (await chatOn(bob.device, id)).warning, 'a warning');
   await seen(device, async () => (await chats.chat(id)) !== undefined, 'the group');
   expect(await said(device, id)).toEqual(['no-key']);
+  // What she signed of Bob is gone with her keys.
+  expect(await chatOn(device, id)).toMatchObject({ strangers: true });
+  await chats.vouch(id, [bob.userId]);
   await chats.send(id, { text: 'It is me' });
   await says(bob.device, id, ['Before', 'no-key']);
   await bob.device.chats.trust(ann.userId);

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
+import { PEOPLE_SAFETY, PEOPLE_SAFETY_WORDS } from '@pairline/protocol';
 import { fingerprintOf, isSignedChange, newIdentity, publicKeyOf, readPublicKey, signChange, unwrap, wrap } from '../client/src/chats/identity.js'; // prettier-ignore
 import { nameOf, openChat, readName, sealChat, type ChatContext } from '../client/src/chats/sealing.js';
+import { isVouch, vouch } from '../client/src/chats/vouching.js';
 import { safetyWords } from '../client/src/keys/words.js';
 import * as reference from '../protocol/vectors/chat-reference.js';
 import { hpkeOpen } from '../protocol/vectors/reference.js';
@@ -22,8 +24,9 @@ test('the client publishes the keys, fingerprints and safety words of the vector
     expect(readPublicKey(publicKey)).toEqual({ exchange: keys.exchange.publicKey, signing: keys.signing.publicKey });
     expect(await fingerprintOf(publicKey)).toBe(fingerprint);
   }
-  expect(await safetyWords('people', ann.publicKey, bob.publicKey)).toEqual(vectors.safetyWords);
-  expect(await safetyWords('people', bob.publicKey, ann.publicKey)).toEqual(vectors.safetyWords);
+  expect(vectors.safetyWords).toHaveLength(12);
+  for (const [one, other] of [[ann, bob], [bob, ann]] as const) // prettier-ignore
+    expect(await safetyWords(PEOPLE_SAFETY, one.publicKey, other.publicKey, PEOPLE_SAFETY_WORDS)).toEqual(vectors.safetyWords); // prettier-ignore
 });
 
 test('a public key that is not whole, or of another app, is none', () => {
@@ -48,6 +51,33 @@ test('a change of keys counts with the signature of the vectors, and with no oth
   expect(await isSignedChange(bob.publicKey, to, signature)).toBe(false);
   for (const other of [undefined, '', 'A', signature.slice(2), `${signature}AA`])
     expect(await isSignedChange(from, to, other)).toBe(false);
+});
+
+test('who is vouched for in the vectors is so for the client, and nobody else, nowhere else', async () => {
+  const { chatId, id: userId, userId: by, epoch, publicKey, vouch: text } = vectors.vouching;
+  const place = { chatId, userId, by };
+  expect(await vouch(ann.keys, publicKey, { ...place, epoch })).toBe(text);
+  const takes = (given: string | undefined, changed: object, signer = ann.publicKey, keys = [publicKey]) =>
+    isVouch(given, signer, keys, { ...place, since: epoch, ...changed });
+  expect(await takes(text, {})).toBe(true);
+  expect(await takes(text, {}, ann.publicKey, [ann.publicKey, publicKey])).toBe(true);
+  for (const changed of [{ chatId: 'other' }, { userId: by }, { by: userId }, { since: epoch + 1 }])
+    expect([changed, await takes(text, changed)]).toEqual([changed, false]);
+  expect(await takes(text, {}, bob.publicKey)).toBe(false);
+  expect(await takes(text, {}, 'another app’s key')).toBe(false);
+  expect(await takes(text, {}, ann.publicKey, [ann.publicKey])).toBe(false);
+  expect(await takes(text, {}, ann.publicKey, [])).toBe(false);
+  for (const other of [
+    undefined,
+    '',
+    'pcv1.',
+    'pcv1.2',
+    `${text}.`,
+    `${text}A`,
+    text.replace('.2.', '.3.'),
+    text.replace('.2.', '.02.'),
+  ])
+    expect([other, await takes(other, {})]).toEqual([other, false]);
 });
 
 test('the client takes the wrapped key of the vectors, and only where and from whom it was made', async () => {

@@ -1,11 +1,16 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterEach, expect, test } from '@jest/globals';
 import { memoryStore, openPhone } from '@pairline/client';
 import { cleanUp, later, temporaryFolder } from './support/database.js';
 import { TestServer } from './support/server.js';
 import { runTypeScript } from './support/spawn.js';
 
 afterEach(cleanUp);
+
+test.each(readdirSync('client/examples'))('%s has at most 40 lines', (example) => {
+  expect(readFileSync(`client/examples/${example}`, 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(40);
+});
 
 test('the example for Node pairs, prints what comes in and sends what is typed', async () => {
   const server = await TestServer.start();

@@ -172,6 +172,38 @@ inChromium('private conversations in a browser', (chromium) => {
     return { server, ann, bob };
   }
 
+  test('a member for whom nobody vouches is shown, until somebody says that they belong there', async () => {
+    const server = await serverWithPage();
+    const ann = await openAs(chromium, server, 'Ann Berg');
+    const bob = await openAs(chromium, server, 'Bob Lund');
+    const cleo = await openAs(chromium, server, 'Cleo');
+    // As if it were the server's doing: what Ann signed of Cleo does not arrive.
+    await ann.route('**/api/conversations/invite', (route) => {
+      const body = route.request().postDataJSON() as { pseudo: string; vouch?: string };
+      if (body.pseudo === 'Cleo') delete body.vouch;
+      return route.continue({ postData: JSON.stringify(body) });
+    });
+    await beginGroup(ann, 'Garden', ['Bob Lund', 'Cleo']);
+    await accept(bob, 'Ann Berg');
+    await accept(cleo, 'Ann Berg');
+    await bob.getByRole('alert').getByText('nobody you have reason to believe vouches for them: Cleo.').waitFor();
+    await inList(bob, 'Garden').getByText('Nobody vouches for somebody in it').waitFor();
+    // She has asked for Cleo herself.
+    await write(ann, 'Hello you two');
+    for (const page of [bob, cleo]) await bubble(page, 'Hello you two').waitFor();
+    expect(await ann.getByRole('alert').count()).toBe(0);
+    await bob.getByRole('link', { name: 'About this conversation' }).click();
+    const members = bob.getByRole('list', { name: 'Members' }).getByRole('listitem');
+    await members.filter({ hasText: 'Cleo' }).getByText('Not vouched for').waitFor();
+    expect(await members.filter({ hasText: 'Ann Berg' }).getByText('Not vouched for').count()).toBe(0);
+    await bob.getByRole('button', { name: 'They belong here' }).click();
+    await bob.getByRole('alert').waitFor({ state: 'detached' });
+    await members.getByText('Not vouched for').waitFor({ state: 'detached' });
+    await bob.getByRole('button', { name: 'Back', exact: true }).first().click();
+    await write(bob, 'Welcome, Cleo');
+    for (const page of [ann, cleo]) await bubble(page, 'Welcome, Cleo').waitFor();
+  });
+
   test('a key that somebody changed without a sign is warned about, until the safety words were compared', async () => {
     const { server, ann, bob } = await two();
     await write(bob, 'From before');
@@ -191,7 +223,7 @@ inChromium('private conversations in a browser', (chromium) => {
       return page.getByRole('dialog').getByRole('listitem').allTextContents();
     };
     const words = await shown(bob);
-    expect(words).toHaveLength(6);
+    expect(words).toHaveLength(12);
     await openConversation(again, 'Bob Lund');
     await again.getByRole('link', { name: 'About this conversation' }).click();
     await again.getByRole('list', { name: 'Members' }).getByRole('button', { name: 'Actions for Bob Lund' }).click();

@@ -622,25 +622,36 @@ describe('a page of another origin', () => {
   });
 });
 
-test('docs/examples/websocket.mjs: what is typed in one is in the other, before and after it was cut off', async () => {
-  const start = () => {
-    const args = [url, 'ann@example.org', 'a long password'];
-    const example = runTypeScript('docs/examples/websocket.mjs', { args, input: '', more: true });
+test('docs/examples/websocket.mjs: what one puts is in the other, before and after it was cut off', async () => {
+  const person = { email: 'ann@example.org', password: 'a long password' };
+  expect((await call(url, '/api/auth/register', { body: person })).status).toBe(201);
+  const start = (...put: string[]) => {
+    const args = [url, person.email, person.password, ...put];
+    const example = runTypeScript('docs/examples/websocket.mjs', { args });
     later(() => example.end());
     return example;
   };
-  const one = start();
-  one.child.stdin!.write('theme very dark\n');
+  const one = start('theme', 'very dark');
   await one.line((line) => line === 'theme = "very dark"');
-  const two = start();
-  await two.line((line) => line === 'theme = "very dark"');
+  await start().line((line) => line === 'theme = "very dark"');
 
   const connections = server.app.get(Connections);
   for (const { session } of [...connections.all()]) connections.recall(session!.account.id);
   await one.line((line) => line.startsWith('4004 '));
-  two.child.stdin!.write('theme light\n');
+  start('theme', 'light');
   await one.line((line) => line === 'theme = "light"');
+  expect(one.output().split('\n').filter((line) => line === 'theme = "very dark"')).toHaveLength(1); // prettier-ignore
+});
 
-  for (const { child } of [one, two]) child.stdin!.end();
-  expect(await Promise.all([one.exited, two.exited])).toEqual([0, 0]);
+test('docs/examples/websocket.mjs ends when its session does, and says why', async () => {
+  const person = { email: 'bea@example.org', password: 'a long password' };
+  const { body } = await call(url, '/api/auth/register', { body: person });
+  const example = runTypeScript('docs/examples/websocket.mjs', { args: [url, person.email, person.password, 'a', 'b'] }); // prettier-ignore
+  later(() => example.end());
+  await example.line((line) => line === 'a = "b"');
+  const { devices } = (await call(url, '/api/devices', { token: body.token })).body;
+  const other = devices.find(({ current }: { current: boolean }) => !current);
+  await call(url, `/api/devices/${other.id}`, { token: body.token, method: 'DELETE' });
+  expect(await example.exited).toBe(1);
+  expect(example.output()).toContain('4002 ');
 });

@@ -1,4 +1,5 @@
 import type { SealedRecord, SealedValue } from '@pairline/protocol';
+import type { Access } from './access.js';
 import { isOfApp, keepBooks, recordWish, type Books, type Touched } from './books.js';
 import { isPassing } from './connection.js';
 import { call } from './http.js';
@@ -125,12 +126,12 @@ export class AppRows {
   }
 
   /** False when something newer stands. */
-  private async send(wish: RowWish, { session, reader }: Account): Promise<boolean> {
-    const sealed = await sealedOf(wish, reader);
+  private async send(wish: RowWish, account: Account): Promise<boolean> {
+    const sealed = await sealedOf(wish, account.reader);
     if (wish.kind === 'record') {
       const { recordId: rowguid, table: tablename, version: clientdate } = wish;
       const change = { rowguid, tablename, clientdate, ...('data' in wish ? { operation: 'U', rowData: sealed } : { operation: 'D' }) }; // prettier-ignore
-      const { outdatedRowsGuid } = await this.post<{ outdatedRowsGuid: string[] }>('push', change, session.token);
+      const { outdatedRowsGuid } = await this.post<{ outdatedRowsGuid: string[] }>('push', change, account.access);
       return !outdatedRowsGuid.includes(rowguid);
     }
     const { key } = wish;
@@ -140,10 +141,10 @@ export class AppRows {
   }
 
   /** Puts what the server has in place of what was written here, unless more has been written here since. */
-  private async giveWay({ id, order }: OutboxRecord, wish: RowWish, { session, reader }: Account): Promise<void> {
+  private async giveWay({ id, order }: OutboxRecord, wish: RowWish, account: Account): Promise<void> {
     for (let settled = false; !settled;) {
       const before = await this.store.read((tx) => tx.value('sync'));
-      const page = await this.standing(wish, reader, session.token);
+      const page = await this.standing(wish, account);
       const touched = await keepBooks(this.store, async (books, tx) => {
         const sync = (await tx.value('sync'))!;
         // What came meanwhile may be newer than what was asked for.
@@ -159,17 +160,18 @@ export class AppRows {
     }
   }
 
-  private async standing(wish: RowWish, reader: Reader, token: string): Promise<OpenedPage> {
+  private async standing(wish: RowWish, { reader, access, session }: Account): Promise<OpenedPage> {
     const page = nothing();
     if (wish.kind === 'value') {
       const { key } = wish;
+      const { token } = session;
       const { sessionData } = await call<{ sessionData: Record<string, unknown> }>(this.url, '/api/session', { token });
       if (Object.hasOwn(sessionData, key)) page.states.push(await reader.state({ id: key, value: sessionData[key] }));
       return page;
     }
     // Announced as older than anything: the answer to a part of a pull is what stands of it, and nothing else.
     const announced = { operation: 'U', rowguid: wish.recordId, tablename: wish.table, clientdate: 0 };
-    const { data } = await this.post<{ data: Pulled[] }>('pull', announced, token);
+    const { data } = await this.post<{ data: Pulled[] }>('pull', announced, access);
     for (const { operation, rowguid, tablename, rowData, clientdate, clientid } of data) {
       if (operation === 'D' || rowguid !== wish.recordId) continue;
       const row = { id: rowguid, table: tablename, data: rowData, clientDate: clientdate, origin: clientid };
@@ -178,10 +180,11 @@ export class AppRows {
     return page;
   }
 
-  /** Table sync (docs/table-sync.md) of one row. */
-  private post<Reply>(route: 'push' | 'pull', change: object, token: string): Promise<Reply> {
+  /** Table sync (docs/table-sync.md) of one row, in the realm of the session. */
+  private post<Reply>(route: 'push' | 'pull', change: object, access: Access): Promise<Reply> {
     const body = { lastSync: 0, isPartial: route === 'pull' ? 1 : 0, changes: [change] };
-    return call<Reply>(this.url, `/${route}/default`, { token, body });
+    const path = `/${route}/${encodeURIComponent(access.session.realm?.slug ?? 'default')}`;
+    return access.use((token) => call<Reply>(this.url, path, { token, body }));
   }
 }
 

@@ -5,6 +5,8 @@ const TIMEOUT_MS = 30_000;
 
 export interface Request {
   token?: string;
+  /** Instead of a token. */
+  authorization?: string;
   method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   body?: unknown;
   signal?: AbortSignal;
@@ -18,6 +20,7 @@ export interface Request {
  */
 export async function call<T>(url: string, path: string, request: Request = {}): Promise<T> {
   const { token, body, signal, timeout = TIMEOUT_MS } = request;
+  const authorization = request.authorization ?? (token === undefined ? undefined : `Bearer ${token}`);
   const limit = AbortSignal.timeout(timeout);
   let response: Response;
   let text: string;
@@ -26,7 +29,7 @@ export async function call<T>(url: string, path: string, request: Request = {}):
       method: request.method ?? (body === undefined ? 'GET' : 'POST'),
       headers: {
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(authorization === undefined ? {} : { Authorization: authorization }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       cache: 'no-store',

@@ -1,5 +1,8 @@
+import type { RealmTokens } from './renewal.js';
 import { call } from './http.js';
-import type { Credentials, SignInAs } from './types.js';
+import { newId } from './ids.js';
+import { utf8 } from './keys/bytes.js';
+import { ClientError, type Credentials, type SignInAs } from './types.js';
 import type { WebSession } from './web-session.js';
 
 interface Begun {
@@ -18,19 +21,22 @@ export class SignIn {
     private readonly known: () => void,
   ) {}
 
-  register({ deviceName, remember, ...proof }: Credentials & { inviteToken?: string }): Promise<void> {
-    return this.begin('register', asLogin(proof), { deviceName, remember });
+  async register({ inviteToken, ...as }: Credentials & { inviteToken?: string }): Promise<void> {
+    if (isElsewhere(as)) return this.beginIn(as, { newRegistration: true, inviteToken });
+    return this.begin('register', { ...asLogin(as), inviteToken }, as);
   }
 
-  signIn({ deviceName, remember, ...proof }: Credentials): Promise<void> {
-    return this.begin('login', asLogin(proof), { deviceName, remember });
+  async signIn(as: Credentials): Promise<void> {
+    if (isElsewhere(as)) return this.beginIn(as, { newRegistration: false });
+    return this.begin('login', asLogin(as), as);
   }
 
   async requestCode(email: string): Promise<void> {
     await call(this.url, '/api/auth/request-otp', { body: { email } });
   }
 
-  signInByCode({ email, code: otp, ...as }: SignInAs & { email: string; code: string }): Promise<void> {
+  async signInByCode({ email, code: otp, ...as }: SignInAs & { email: string; code: string }): Promise<void> {
+    if (isElsewhere(as)) throw otherwise();
     return this.begin('verify-otp', { email, otp }, as);
   }
 
@@ -45,9 +51,36 @@ export class SignIn {
     const paired = { sessionToken: token, expiresAt, accountId: userId, sessionId: deviceId, deviceId: '' };
     await this.session.signIn(paired, {}, remember);
   }
+
+  /** The same in another realm (docs/table-sync.md), each time as a new client of the person. */
+  private async beginIn(as: Credentials & { realm: string }, registration: object): Promise<void> {
+    if (!('email' in as)) throw otherwise();
+    const { realm, email, password, deviceName, remember } = as;
+    const slug = encodeURIComponent(realm);
+    const clientId = newId();
+    const clientDescription = JSON.stringify({ name: deviceName });
+    const person = { name: email, email, password, clientId, clientDescription, ...registration };
+    const { user } = await call<{ user: { id: string } }>(this.url, `/register/${slug}`, { body: person });
+    const basic = `Basic ${btoa(String.fromCharCode(...utf8(`${email}:${password}`)))}`;
+    const request = { authorization: basic, body: { clientId } };
+    const tokens = await call<RealmTokens & { expires_on: number }>(this.url, `/login/${slug}`, request);
+    const { access_token: sessionToken, refresh_token: refreshToken, expires_on: expiresAt } = tokens;
+    this.known();
+    const paired = { sessionToken, expiresAt, accountId: user.id, sessionId: clientId, deviceId: '' };
+    await this.session.signIn(paired, {}, remember, { slug: realm, refreshToken });
+  }
+}
+
+function isElsewhere<As extends SignInAs>(as: As): as is As & { realm: string } {
+  return as.realm !== undefined && as.realm !== 'default';
+}
+
+function otherwise(): ClientError {
+  return new ClientError('bad_request', 'In another realm than default one signs in by email and password');
 }
 
 /** A name is `pseudo` to the server. */
-function asLogin({ name, ...proof }: { name?: string; email?: string; password: string }): object {
-  return name === undefined ? proof : { pseudo: name, ...proof };
+function asLogin(as: Credentials): object {
+  const { password } = as;
+  return 'name' in as ? { pseudo: as.name, password } : { email: as.email, password };
 }

@@ -37,12 +37,15 @@ export interface Values {
 }
 
 export interface Session {
+  /** In another realm than `default` it is refreshed from time to time. */
   token: string;
   accountId: string;
   /** This device. */
   deviceId: string;
   /** The phone that let this device in; empty for one that signed in. */
   phoneId: string;
+  /** Absent in `default`. The refresh token is good once. */
+  realm?: { slug: string; refreshToken: string };
 }
 
 export interface SyncState {
@@ -221,6 +224,10 @@ export interface ChatMemberRecord {
   id: string;
   chatId: string;
   row: ChatMemberRow;
+  /** Somebody whom this device believes vouched for them, or the person here did, since they are in it. */
+  vouched?: true;
+  /** The epoch in which they went, when they did. */
+  out?: number;
   round: number;
 }
 

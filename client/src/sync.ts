@@ -106,7 +106,7 @@ export class Sync {
     const [sync, session] = [await tx.value('sync'), await tx.value('session')];
     if (sync?.accountId !== this.session.accountId) throw new Behind();
     // Another tab has signed in anew: what comes here now is opened with the keys of the device that this was.
-    if (session !== undefined && session.token !== this.session.token)
+    if (session !== undefined && session.deviceId !== this.session.deviceId)
       throw new ClientError('session_expired', 'Another tab has begun another session');
     return sync;
   }

@@ -127,12 +127,18 @@ export interface Pairing {
   cancel(): void;
 }
 
-/** What a person signs in with, and what the device is called from then on. `remember`: as in `pair`. */
+/** What a person signs in with, and what the device is called from then on. */
 export type Credentials = SignInAs & { password: string } & ({ email: string } | { name: string });
 
 export interface SignInAs {
   deviceName: string;
+  /** As in `pair`. */
   remember: boolean;
+  /**
+   * Another one than `default` (docs/table-sync.md), which is signed in to by email and password. It has records alone: what else is
+   * asked for there rejects with `wrong_role`.
+   */
+  realm?: string;
 }
 
 /** A row of an app's table. */

@@ -1,4 +1,5 @@
 import type { ChangesPage } from '@pairline/protocol';
+import { Access } from './access.js';
 import type { Connection } from './connection.js';
 import { call } from './http.js';
 import { Keyring, type SavedKeyring } from './keys/index.js';
@@ -6,7 +7,7 @@ import { listDevices, Members } from './members.js';
 import { Reader } from './reading.js';
 import type { Session, Store } from './store.js';
 import { Behind, keepKeys, Sync, type SyncEvents } from './sync.js';
-import { ClientError } from './types.js';
+import { ClientError, type Device } from './types.js';
 import { Turns } from './waiting.js';
 
 export interface AccountEvents extends SyncEvents {
@@ -23,6 +24,7 @@ interface Stream {
 /** What there is while somebody is signed in: the session, the keys, and the rows as they follow the server's. */
 export class Account {
   readonly reader: Reader;
+  readonly access: Access;
   readonly members: Members | undefined;
   private readonly sync: Sync;
   private readonly pages = new Turns();
@@ -36,18 +38,19 @@ export class Account {
     private readonly url: string,
     store: Store,
     private readonly connection: Connection,
-    readonly session: Session,
+    session: Session,
     saved: SavedKeyring | undefined,
     private readonly events: AccountEvents,
   ) {
     const keyring = saved && Keyring.load(saved);
     this.reader = new Reader(keyring);
+    this.access = new Access(url, store, session);
     this.members =
       keyring &&
       new Members(keyring, connection, {
         keep: () => store.write((tx) => keepKeys(tx, keyring)),
         refresh: () => this.sync.refresh(),
-        list: () => listDevices(url, session.token, keyring),
+        list: () => this.listDevices(),
         clears: false,
       });
     this.sync = new Sync(store, this.reader, session, {
@@ -60,6 +63,14 @@ export class Account {
     });
   }
 
+  get session(): Session {
+    return this.access.session;
+  }
+
+  listDevices(): Promise<Device[]> {
+    return this.access.use((token) => listDevices(this.url, token, this.members?.keyring));
+  }
+
   /** For nobody to wait for: what fails is tried again with the next connection. */
   handLateKeys(): void {
     this.members?.handLateKeys().catch((error: unknown) => {
@@ -70,12 +81,12 @@ export class Account {
   /** What came while there was no connection; answers what to connect with. */
   async catchUp(signal: AbortSignal): Promise<{ token: string; after: number }> {
     await this.pages.over();
-    const { token } = this.session;
     await this.sync.reopen();
-    const cursor = await this.sync.catchUp((path) => call(this.url, path, { token, signal }));
+    const get = <T>(path: string) => this.access.use((token) => call<T>(this.url, path, { token, signal }));
+    const cursor = await this.sync.catchUp(get);
     this.stream = { cursor, broken: false };
     this.liveSince = cursor;
-    return { token, after: cursor };
+    return { token: this.session.token, after: cursor };
   }
 
   /** A page of changes, in its turn. */
@@ -97,8 +108,8 @@ export class Account {
   }
 
   /** Takes nothing any more; resolves when nothing is under way. */
-  leave(): Promise<void> {
+  async leave(): Promise<void> {
     this.over = true;
-    return this.pages.over();
+    await Promise.all([this.pages.over(), this.access.settled()]);
   }
 }

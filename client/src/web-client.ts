@@ -8,7 +8,7 @@ import { Emitter } from './emitter.js';
 import type { Files } from './files/files.js';
 import { call } from './http.js';
 import { readCode, serverPart } from './keys/index.js';
-import { claimError, deleteDevice, listDevices } from './members.js';
+import { claimError, deleteDevice } from './members.js';
 import { Outbox } from './outbox.js';
 import { loadPart } from './part.js';
 import type { News, Store } from './store.js';
@@ -103,7 +103,10 @@ class Web implements WebClient {
     });
     this.wishes = new Wishes(
       store,
-      () => this.session.signedIn().reader,
+      () => {
+        this.session.needDefault();
+        return this.session.signedIn().reader;
+      },
       (touched) => this.touched(touched),
     );
     this.leave = [store.onNews((news) => this.hear(news)), wakeWithPage(() => this.reconnect())];
@@ -146,6 +149,7 @@ class Web implements WebClient {
   requestCode = async (email: string) => (await this.door()).requestCode(email);
   signInByCode = async (by: SignInAs & { email: string; code: string }) => (await this.door()).signInByCode(by);
   addLogin = async (login: { name: string; password: string }) => {
+    this.session.needDefault();
     await (await this.door()).addLogin(this.session.signedIn().session.token, login);
     this.rooms?.named();
   };
@@ -155,9 +159,9 @@ class Web implements WebClient {
   }
 
   async signOutEverywhere(): Promise<void> {
-    const { session } = this.session.signedIn();
+    const { access } = this.session.signedIn();
     const others = (await this.devices()).filter(({ kind, current }) => kind === 'browser' && !current);
-    for (const { id } of others) await deleteDevice(this.url, session.token, id);
+    for (const { id } of others) await access.use((token) => deleteDevice(this.url, token, id));
     // The phone begins an epoch without all of them: what this device makes would be known to it.
     await this.signOut();
   }
@@ -267,8 +271,8 @@ class Web implements WebClient {
   }
 
   private async tellIncoming(id: string): Promise<void> {
-    const message = await this.message(id);
-    const conversation = message && (await this.conversation(message.conversationId));
+    const message = await views.readMessage(this.store, id);
+    const conversation = message && (await views.readConversation(this.store, message.conversationId));
     // A notification is believed at a glance: there is none for what may be forged.
     const isForged = message?.fault === 'not-sealed' || message?.fault === 'tampered';
     if (message !== undefined && conversation !== undefined && !message.read && !isForged)
@@ -277,36 +281,42 @@ class Web implements WebClient {
 
   // What is there
 
-  conversations(): Promise<Conversation[]> {
-    return views.listConversations(this.store);
+  /** For what there is in the realm `default` alone. */
+  private get defaultStore(): Store {
+    this.session.needDefault();
+    return this.store;
   }
 
-  conversation(id: string): Promise<Conversation | undefined> {
-    return views.readConversation(this.store, id);
+  async conversations(): Promise<Conversation[]> {
+    return views.listConversations(this.defaultStore);
   }
 
-  messages(conversationId: string, options: { limit?: number; before?: Message } = {}): Promise<Message[]> {
-    return views.readThread(this.store, conversationId, options.limit ?? 50, options.before);
+  async conversation(id: string): Promise<Conversation | undefined> {
+    return views.readConversation(this.defaultStore, id);
   }
 
-  around(messageId: string, limit: number): Promise<Message[]> {
-    return views.readAround(this.store, messageId, limit);
+  async messages(conversationId: string, options: { limit?: number; before?: Message } = {}): Promise<Message[]> {
+    return views.readThread(this.defaultStore, conversationId, options.limit ?? 50, options.before);
   }
 
-  after(message: Message, limit: number): Promise<Message[]> {
-    return views.readAfter(this.store, message, limit);
+  async around(messageId: string, limit: number): Promise<Message[]> {
+    return views.readAround(this.defaultStore, messageId, limit);
+  }
+
+  async after(message: Message, limit: number): Promise<Message[]> {
+    return views.readAfter(this.defaultStore, message, limit);
   }
 
   texts(): AsyncIterable<views.Text[]> {
-    return views.readTexts(this.store);
+    return views.readTexts(this.defaultStore);
   }
 
-  message(id: string): Promise<Message | undefined> {
-    return views.readMessage(this.store, id);
+  async message(id: string): Promise<Message | undefined> {
+    return views.readMessage(this.defaultStore, id);
   }
 
-  contacts(): Promise<Contact[]> {
-    return views.listContacts(this.store);
+  async contacts(): Promise<Contact[]> {
+    return views.listContacts(this.defaultStore);
   }
 
   // What people do
@@ -337,14 +347,19 @@ class Web implements WebClient {
 
   // Rows of apps
 
-  value = async (key: string) => (await this.rows()).value(key);
-  values = async () => (await this.rows()).values();
-  setValue = async (key: string, value: unknown) => (await this.rows()).setValue(key, value);
-  deleteValue = async (key: string) => (await this.rows()).deleteValue(key);
+  value = async (key: string) => (await this.states()).value(key);
+  values = async () => (await this.states()).values();
+  setValue = async (key: string, value: unknown) => (await this.states()).setValue(key, value);
+  deleteValue = async (key: string) => (await this.states()).deleteValue(key);
   records = async (table: string) => (await this.rows()).records(table);
   record = async (id: string) => (await this.rows()).record(id);
   putRecord = async (table: string, data: unknown, id?: string) => (await this.rows()).putRecord(table, data, id);
   deleteRecord = async (id: string) => (await this.rows()).deleteRecord(id);
+
+  private states(): Promise<AppRows> {
+    this.session.needDefault();
+    return this.rows();
+  }
 
   private async rows(): Promise<AppRows> {
     const { AppRows } = await loadApps();
@@ -352,7 +367,10 @@ class Web implements WebClient {
       this.url,
       this.store,
       () => this.session.account,
-      (work) => this.wishes.change(work),
+      async (work) => {
+        this.session.signedIn();
+        await this.wishes.keep(work);
+      },
       (touched) => this.touched(touched),
       (event, payload) => this.connection.request(event, payload),
     );
@@ -366,11 +384,13 @@ class Web implements WebClient {
   };
 
   startOver = async () => {
+    this.session.needDefault();
     const { startOver } = await loadChats();
     return startOver(this.host);
   };
 
   private async openRooms(): Promise<Rooms> {
+    this.session.needDefault();
     const { Rooms } = await loadChats();
     return (this.rooms ??= new Rooms(this.host));
   }
@@ -391,6 +411,7 @@ class Web implements WebClient {
   }
 
   files = async () => {
+    this.session.needDefault();
     const { Files } = await loadPart(() => import('./files/files.js'));
     return (this.fileTransfers ??= new Files(this.url, () => this.session.signedIn().session.token));
   };
@@ -403,6 +424,7 @@ class Web implements WebClient {
   // Devices
 
   async approve(text: string): Promise<void> {
+    this.session.needDefault();
     const { session, members } = this.session.signedIn();
     const code = readCode(text);
     const epoch = members?.keyring.epoch;
@@ -421,19 +443,19 @@ class Web implements WebClient {
   }
 
   async devices(): Promise<Device[]> {
-    const { session, members } = this.session.signedIn();
-    return listDevices(this.url, session.token, members?.keyring);
+    return this.session.signedIn().listDevices();
   }
 
   async renameDevice(id: string, name: string): Promise<void> {
-    const { token } = this.session.signedIn().session;
-    await call(this.url, `/api/devices/${encodeURIComponent(id)}`, { token, method: 'PATCH', body: { name } });
+    const path = `/api/devices/${encodeURIComponent(id)}`;
+    const { access } = this.session.signedIn();
+    await access.use((token) => call(this.url, path, { token, method: 'PATCH', body: { name } }));
   }
 
   async removeDevice(id: string): Promise<void> {
-    const { session, members } = this.session.signedIn();
+    const { session, members, access } = this.session.signedIn();
     if (id === session.deviceId) return this.signOut();
-    await deleteDevice(this.url, session.token, id);
+    await access.use((token) => deleteDevice(this.url, token, id));
     await members?.shutOut(id);
     this.emitter.emit('devices');
   }

@@ -37,6 +37,13 @@ export class WebSession {
     return this.account;
   }
 
+  /** Throws a `ClientError` `wrong_role` in another realm than `default`: there is nothing but records there. */
+  needDefault(): void {
+    const slug = this.account?.session.realm?.slug;
+    if (slug === undefined) return;
+    throw new ClientError('wrong_role', `The realm ${slug} has records alone; this is to be had in the realm default`);
+  }
+
   /** Goes by what the store says: signed in, and as whom, or not. */
   load(reason?: string): Promise<void> {
     return this.loads.take(async () => {
@@ -62,7 +69,7 @@ export class WebSession {
   }
 
   /** Begins a session with the answer to a code that was shown. Rejects with `no_keys` when its keys do not open. */
-  async signIn(paired: Paired, { code, device }: Shown, remember: boolean): Promise<void> {
+  async signIn(paired: Paired, { code, device }: Shown, remember: boolean, realm?: Session['realm']): Promise<void> {
     const { sessionToken: token, accountId, sessionId: deviceId, deviceId: phoneId, keys } = paired;
     let keyring: Keyring | undefined;
     try {
@@ -86,7 +93,7 @@ export class WebSession {
         await tx.clear();
         await tx.set('sync', freshSync(accountId));
       }
-      await tx.set('session', { token, accountId, deviceId, phoneId });
+      await tx.set('session', { token, accountId, deviceId, phoneId, ...(realm && { realm }) });
       await tx.set('keyring', keyring?.save());
       if (keyring !== undefined) await tellOfMember(tx, keyring);
     });
@@ -112,9 +119,9 @@ export class WebSession {
   }
 
   async signOut(): Promise<void> {
-    const session = this.account?.session;
+    const { access, session } = this.account ?? {};
     // Whether the server hears of it or not: what is stored here goes.
-    if (session !== undefined) await deleteDevice(this.url, session.token, session.deviceId).catch(() => undefined);
+    await access?.use((token) => deleteDevice(this.url, token, session!.deviceId)).catch(() => undefined);
     await this.end(session, (tx) => tx.clear());
   }
 
@@ -139,7 +146,7 @@ export class WebSession {
   ): Promise<void> {
     await this.leave();
     await this.store.write(async (tx) => {
-      if ((await tx.value('session'))?.token === session?.token) await drop(tx);
+      if ((await tx.value('session'))?.deviceId === session?.deviceId) await drop(tx);
     });
     this.store.announce({ session: true });
     await this.load(reason);
@@ -148,7 +155,7 @@ export class WebSession {
   private isOpen({ session, keyring }: Saved): boolean {
     const { account } = this;
     const key = account?.members?.keyring.member().key;
-    return account?.session.token === session?.token && key === keyring?.device.publicKey;
+    return account?.session.deviceId === session?.deviceId && key === keyring?.device.publicKey;
   }
 
   private async leave(): Promise<void> {

@@ -17,7 +17,7 @@ export class Wishes {
 
   constructor(
     private readonly store: Store,
-    /** Throws a `ClientError` `not_paired` when nobody is signed in. */
+    /** Throws a `ClientError`: `not_paired` when nobody is signed in, `wrong_role` in another realm than `default`. */
     private readonly reader: () => Reader,
     private readonly changed: (touched: Touched) => void,
   ) {}
@@ -50,9 +50,9 @@ export class Wishes {
     });
   }
 
-  setFlags(conversationId: string, flags: Omit<FlagsValue, 'version'>): Promise<void> {
+  async setFlags(conversationId: string, flags: Omit<FlagsValue, 'version'>): Promise<void> {
     const { keyring } = this.reader();
-    return this.change(async (books, tx) => {
+    await this.change(async (books, tx) => {
       const id = (await views.find(tx, conversationId))?.id ?? conversationId;
       const key = STATE.flags(id);
       const old = (await tx.get('states', key))?.value as Partial<FlagsValue> | undefined;
@@ -77,6 +77,7 @@ export class Wishes {
   }
 
   private async sendAgain(messageId: string): Promise<Message> {
+    this.reader();
     const message = failed(await views.readMessage(this.store, messageId));
     const { conversationId, number, text, files } = message;
     if (files !== undefined) throw new ClientError('bad_request', 'Files are not sent from here');
@@ -139,6 +140,11 @@ export class Wishes {
   /** Something this device does itself: kept in one transaction, and shown. */
   async change(work: (books: Books, tx: Writing) => Promise<void>): Promise<void> {
     this.reader();
+    await this.keep(work);
+  }
+
+  /** The same in every realm. */
+  async keep(work: (books: Books, tx: Writing) => Promise<void>): Promise<void> {
     const touched = await keepBooks(this.store, work);
     this.store.announce({ outbox: true });
     this.changed({ ...touched, outbox: true });

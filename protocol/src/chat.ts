@@ -15,11 +15,18 @@
 // message's id, `reaction` with the id of the message, or `name` with the id of the chat.
 //
 //   name       = "pcn1." epoch "." user id of the author "." content
+//
+// Members of a group vouch for each other: who invites signs the public key of who is invited, and who accepts signs that of who
+// invited them. `signature` is as above, kind `member`, the row's id the user id of who is vouched for, the author who vouches, and
+// the body the public key. The epoch is the present one: who was out counts again only by a later one.
+//
+//   vouch      = "pcv1." epoch "." signature
 
 import type { FileReference } from './file.js';
 
 export const IDENTITY_PREFIX = 'pairline-id1.';
 export const CHAT_NAME_PREFIX = 'pcn1.';
+export const CHAT_VOUCH_PREFIX = 'pcv1.';
 export const CHAT_KEY_INFO = 'pairline/1 chat key';
 export const CHAT_INFO = 'pairline/1 chat';
 export const CHAT_SIGNATURE_INFO = 'pairline/1 chat signature';
@@ -31,10 +38,12 @@ export const CHAT_SIGNATURE_INFO = 'pairline/1 chat signature';
 export const IDENTITY_CHANGE_INFO = 'pairline/1 identity';
 
 /**
- * Safety words of two people: those of envelope.ts, with this in place of the account id, and with both public keys as they
- * are published.
+ * Safety words of two people: those of envelope.ts, with this in place of the account id, with both public keys as they
+ * are published, and twelve of them, of the first 132 bits. No secret of theirs stands behind the keys, as in a pairing: who
+ * chose both could look for two that give the same words, if there were fewer.
  */
 export const PEOPLE_SAFETY = 'people';
+export const PEOPLE_SAFETY_WORDS = 12;
 
 /**
  * A chat begins with epoch 1, which has no key: who begins it starts epoch 2 at once, when the chat has an id that the

@@ -62,6 +62,8 @@ export const STATE = {
   first: 'e2e/first',
   /** What the person speaks to others with: `IdentityValue` (chat.ts). */
   identity: 'e2e/identity',
+  /** New keys for the person, after so many: `IdentityValue` with these alone, written once. Of two devices that renew, one does. */
+  renewal: (before: number) => `e2e/identity/${before}`,
 } as const;
 
 /** A state of an app's, under a name that is none of these. A reader never goes back to a lower `version`. */
@@ -126,6 +128,7 @@ export const EPOCH_INFO = 'pairline/1 epoch';
  * ASCII order; its first 66 bits, 11 for each word of BIP 39's English list.
  */
 export const SAFETY_INFO = 'pairline/1 safety';
+export const DEVICE_SAFETY_WORDS = 6;
 
 /** The plaintext of `EpochValue.members`. AAD kind `state`, id the key of the row. */
 export interface EpochMembers {

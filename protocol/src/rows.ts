@@ -136,6 +136,9 @@ export interface ChatMemberRow extends RowOfChat {
   invitedBy?: string;
   invitationId?: string;
   history?: boolean;
+  /** Of native clients (chat.ts): by who invited them, of them; and by them, of who did. */
+  vouch?: string;
+  vouchBack?: string;
 }
 
 /** The key of an epoch for this person alone; `id` is the epoch, a colon, and the user id. */

@@ -105,6 +105,7 @@ export function chats() {
     sealed('a name', 'name', chatId, { name: 'Café crew', version: 1760000000003 }),
   ];
   const message = opened[0]!;
+  const member = { kind: 'member', chatId, id: bob.userId, userId: ann.userId, epoch: 2 };
   const forged = { kind: 'message', chatId, id: messageId, userId: bob.userId, epoch: 2 };
   return {
     people: [ann, bob, annNow].map(({ userId, keys, publicKey }) => ({
@@ -113,7 +114,7 @@ export function chats() {
       publicKey,
       fingerprint: createHash('sha256').update(publicKey).digest('hex'),
     })),
-    safetyWords: safetyWords('people', [ann.publicKey, bob.publicKey]),
+    safetyWords: safetyWords('people', [ann.publicKey, bob.publicKey], 12),
     change: { from: ann.publicKey, to: annNow.publicKey, signature: sign(ann.signing, changeOf(ann.publicKey, annNow.publicKey)) }, // prettier-ignore
     wrapping: {
       ...wrapping,
@@ -122,6 +123,11 @@ export function chats() {
       wrapped: hpkeSeal(publicOf(bob.exchange), ephemeral, wrappingUse(wrapping), epochKey, ann.exchange),
     },
     contentKey: text(chatKey(epochKey)),
+    vouching: {
+      ...member,
+      publicKey: bob.publicKey,
+      vouch: `pcv1.2.${sign(ann.signing, chatSigned(member, bob.publicKey))}`,
+    },
     opened,
     name: `pcn1.2.${ann.userId}.${opened[3]!.content}`,
     refused: [

@@ -49,12 +49,12 @@ export function alias(key: Bytes, number: string): string {
   return `~${hmac(hkdf(key, 'pairline/1 alias'), utf8(number)).subarray(0, 16).toString('hex')}`;
 }
 
-export function safetyWords(accountId: string, keys: [string, string]): string[] {
-  const text = ['pairline/1 safety', accountId, ...keys.sort()].join('|');
+export function safetyWords(whose: string, keys: [string, string], count: number): string[] {
+  const text = ['pairline/1 safety', whose, ...keys.sort()].join('|');
   const bits = Array.from(createHash('sha256').update(text).digest(), (byte) => byte.toString(2).padStart(8, '0')).join(
     '',
   );
-  return Array.from({ length: 6 }, (_, index) => wordlist[parseInt(bits.slice(11 * index, 11 * index + 11), 2)]!);
+  return Array.from({ length: count }, (_, index) => wordlist[parseInt(bits.slice(11 * index, 11 * index + 11), 2)]!);
 }
 
 // Files.
@@ -321,7 +321,7 @@ function safety() {
     accountId: ACCOUNT,
     pairs: pairs.map(([one, other]) => {
       const keys: [string, string] = [one.publicKey, other.publicKey];
-      return { keys, words: safetyWords(ACCOUNT, keys) };
+      return { keys, words: safetyWords(ACCOUNT, keys, 6) };
     }),
   };
 }

@@ -59,6 +59,9 @@ export interface MemberContent extends Profile {
   invitationId?: string;
   /** They were invited to see what was written before, too. */
   history?: boolean;
+  /** Opaque: what who invited them signed, and, once they accepted, what they signed of who did. */
+  vouch?: string;
+  vouchBack?: string;
   /** When they came to be in this state. */
   since: number;
 }

@@ -38,7 +38,7 @@ export function rename(chat: ChatState, member: Member, { name }: Operations['re
 export function invite(
   chat: ChatState,
   inviter: Member,
-  { person, invitationId: newId, key, keys, history }: Invitation,
+  { person, invitationId: newId, key, keys, history, vouch }: Invitation,
   { chatMembers }: Bounds,
 ): Decision {
   const info = chat.info!;
@@ -68,6 +68,7 @@ export function invite(
     invitedBy: inviter.userId,
     invitationId,
     ...(history ? { history } : {}),
+    ...(vouch === undefined ? {} : { vouch }),
     since: chat.at,
   };
   const facts = [tell(chat, content)];
@@ -83,12 +84,13 @@ export function invite(
 }
 
 /** Who accepts gets who is there, how far they have read, and what was written since the invitation, or before as well. */
-export function answer(chat: ChatState, { by, invitationId, accepted }: Operations['answer']): Decision {
+export function answer(chat: ChatState, { by, invitationId, accepted, vouch }: Operations['answer']): Decision {
   const member = chat.membersOf(by).find((m) => m.invitationId === invitationId);
   if (member === undefined || member.visibleFrom === NEVER) return { refused: 'invitation_not_found' };
   if (member.state !== 'invited') return { refused: 'invitation_answered' };
   const written = chat.written();
-  const told = move(chat, member, accepted ? 'accepted' : 'declined');
+  const vouchBack = accepted && vouch !== undefined ? { vouchBack: vouch } : {};
+  const told = move(chat, member, accepted ? 'accepted' : 'declined', vouchBack);
   if (!accepted) return { facts: [told] };
   const to = [by];
   const { rows, from } = chat.awaiting(invitationId);
@@ -151,8 +153,8 @@ export function introduce(chat: ChatState, { by, profile }: Operations['introduc
     .membersOf(by)
     .filter(isIn)
     .map((member) => {
-      const { userId, role, state, invitedBy, invitationId, history, since } = rowOf(chat, member);
-      return tell(chat, { userId, ...profile, role, state, invitedBy, invitationId, history, since });
+      const { userId, role, state, invitedBy, invitationId, history, vouch, vouchBack, since } = rowOf(chat, member);
+      return tell(chat, { userId, ...profile, role, state, invitedBy, invitationId, history, vouch, vouchBack, since });
     });
   return { facts };
 }
@@ -194,9 +196,14 @@ function rowOf(chat: ChatState, { userId }: Member): MemberContent {
   return chat.get('chat.member', userId)!;
 }
 
-function move(chat: ChatState, member: Member, state: MemberState): ChatFact {
+function move(
+  chat: ChatState,
+  member: Member,
+  state: MemberState,
+  more: Pick<MemberContent, 'vouchBack'> = {},
+): ChatFact {
   chat.setMember(member, { state });
-  return tell(chat, { ...rowOf(chat, member), state, since: chat.at });
+  return tell(chat, { ...rowOf(chat, member), ...more, state, since: chat.at });
 }
 
 function appoint(chat: ChatState, member: Member, role: Member['role']): ChatFact {

@@ -22,10 +22,10 @@ export class InvitationsController {
   @ApiOkResponse({ type: InvitedDto, description: 'They were invited already: the same invitation' })
   async invite(
     @Auth() session: Session,
-    @Body() { pseudo, key, conversationId, history, keys }: InviteDto,
+    @Body() { pseudo, key, conversationId, history, keys, vouch }: InviteDto,
     @Res({ passthrough: true }) response: Response,
   ): Promise<InvitedDto> {
-    const wanted = { pseudo, key, conversationId: conversationId ?? undefined, history: history ?? undefined, keys: keys ?? undefined }; // prettier-ignore
+    const wanted = { pseudo, key, conversationId: conversationId ?? undefined, history: history ?? undefined, keys: keys ?? undefined, vouch: vouch ?? undefined }; // prettier-ignore
     const { again, ...invited } = await this.inviting.invite(session, wanted);
     response.status(again ? 200 : 201);
     return invited;
@@ -49,7 +49,7 @@ export class InvitationsController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<RespondedDto> {
     const accepted = body.response === 'accepted';
-    const conversation_id = await this.inviting.answer(session, id, accepted);
+    const conversation_id = await this.inviting.answer(session, id, accepted, body.vouch ?? undefined);
     response.status(accepted ? 201 : 200);
     return accepted ? { message: 'Invitation accepted', conversation_id } : { message: 'Invitation declined' };
   }

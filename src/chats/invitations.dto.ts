@@ -2,7 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { ArrayMaxSize, IsArray, IsBoolean, IsIn, IsOptional, IsString, MaxLength, MinLength, ValidateNested } from 'class-validator'; // prettier-ignore
 import { EpochKeyDto } from './chats.dto.js';
-import { WrappedKeyText } from './wire-texts.js';
+import { VouchText, WrappedKeyText } from './wire-texts.js';
 
 const EPOCHS_AT_ONCE = 1000;
 
@@ -36,6 +36,9 @@ export class InviteDto {
   @ValidateNested({ each: true })
   @Type(() => EpochKeyDto)
   keys?: EpochKeyDto[] | null;
+
+  @VouchText('What the inviter signs of the person')
+  vouch?: string | null;
 }
 
 export class InvitedDto {
@@ -67,6 +70,9 @@ export class RespondDto {
   @ApiProperty({ enum: ['accepted', 'declined'] })
   @IsIn(['accepted', 'declined'])
   response!: 'accepted' | 'declined';
+
+  @VouchText('What the person signs of who invited them')
+  vouch?: string | null;
 }
 
 export class RespondedDto {

@@ -22,6 +22,8 @@ export interface Inviting {
   history?: boolean;
   /** Keys of epochs before. */
   keys?: WrappedKey[];
+  /** What the inviter signs of the person; not looked into. */
+  vouch?: string;
 }
 
 export interface Invited {
@@ -53,11 +55,11 @@ export class Invitations {
    */
   async invite(
     session: Session,
-    { pseudo, key, conversationId, history = false, keys = [] }: Inviting,
+    { pseudo, key, conversationId, history = false, keys = [], vouch }: Inviting,
   ): Promise<Invited> {
     await this.limits.invitation(session.account.id);
     const person = await this.named(session, pseudo);
-    const invitation: Invitation = { person, invitationId: randomUUID(), key, keys, history };
+    const invitation: Invitation = { person, invitationId: randomUUID(), key, keys, history, vouch };
     if (conversationId !== undefined) return this.into(session, conversationId, invitation);
     return this.beginning.take([session.account.id, person.accountId].sort().join(), async () => {
       const known = await this.reading.directWith(session, person.accountId);
@@ -69,16 +71,20 @@ export class Invitations {
     });
   }
 
-  /** Once. Answers the conversation's id. Throws `invitation_not_found`, `invitation_answered`. */
-  async answer(session: Session, invitationId: string, accepted: boolean): Promise<string> {
+  /**
+   * Once; `vouch`: what the person signs of who invited them. Answers the conversation's id. Throws `invitation_not_found`,
+   * `invitation_answered`, `rate_limited`.
+   */
+  async answer(session: Session, invitationId: string, accepted: boolean, vouch?: string): Promise<string> {
     const { account } = session;
+    await this.limits.post(account.id);
     const where = { invitationId: invitationId.toLowerCase(), accountId: account.id };
     const member = isUUID(invitationId)
       ? await account.home.database.prisma.chatMember.findFirst({ where, select: { chatId: true } })
       : null;
     if (member === null) throw relayError('invitation_not_found');
     const chat = await this.chats.find(session, member.chatId);
-    await this.operations.do(chat, 'answer', { by: account.id, invitationId: where.invitationId, accepted });
+    await this.operations.do(chat, 'answer', { by: account.id, invitationId: where.invitationId, accepted, vouch });
     return chat.id;
   }
 

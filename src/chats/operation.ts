@@ -30,6 +30,8 @@ export interface Invitation {
   keys: WrappedKey[];
   /** Whether they are to see what was written before, too. */
   history: boolean;
+  /** What the inviter signs of them. */
+  vouch?: string;
 }
 
 /** What a client may say of a message or a reaction: the server does not look into `content`. */
@@ -43,7 +45,8 @@ export interface Operations {
   create: { by: string; creator: Person; group: boolean; name?: string; invitation?: Invitation };
   rename: { by: string; name: string };
   invite: { by: string } & Invitation;
-  answer: { by: string; invitationId: string; accepted: boolean };
+  /** `vouch`: what they sign of the inviter. */
+  answer: { by: string; invitationId: string; accepted: boolean; vouch?: string };
   leave: { by: string };
   end: { by: string };
   remove: { by: string; userId: string };
@@ -73,8 +76,6 @@ export interface Reply {
   invitationId?: string;
   /** Nobody is in the chat any more. */
   ended?: true;
-  /** Files of the message that is deleted, and the account that has them. */
-  files?: { accountId: string; ids: string[] };
 }
 
 /** `unchanged`: it was so already. */
@@ -82,6 +83,8 @@ export interface Agreed {
   unchanged?: true;
   reply?: Reply;
   facts?: ChatFact[];
+  /** Files that go with it, and the account that has them. */
+  files?: { accountId: string; ids: string[] };
 }
 
 export type Decision = { refused: ErrorCode } | Agreed;

@@ -17,6 +17,20 @@ export const WrappedKeyText = (options: ApiPropertyOptions = {}) =>
     Matches(/^[^\p{Cc}\p{Cs}]{1,8192}$/u),
   );
 
+/** What a member signs of another: not looked into. */
+export const VouchText = (description: string) =>
+  applyDecorators(
+    ApiProperty({
+      type: String,
+      required: false,
+      minLength: 1,
+      maxLength: 512,
+      description: `${description}; not looked into`,
+    }),
+    IsOptional(),
+    Matches(/^[^\p{Cc}\p{Cs}]{1,512}$/u),
+  );
+
 /** Text that can be stored and compared as it is. */
 export const IdText = (options: ApiPropertyOptions = {}) =>
   applyDecorators(

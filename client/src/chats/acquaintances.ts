@@ -1,4 +1,4 @@
-import { PEOPLE_SAFETY } from '@pairline/protocol';
+import { PEOPLE_SAFETY, PEOPLE_SAFETY_WORDS } from '@pairline/protocol';
 import { safetyWords } from '../keys/words.js';
 import { ClientError } from '../types.js';
 import type { WaitFor } from './chat-keys.js';
@@ -58,7 +58,7 @@ export class Acquaintances {
     const theirs = person && (person.offered ?? currentKey(person));
     if (theirs === undefined || own === undefined) return undefined;
     this.told.set(userId, theirs);
-    return safetyWords(PEOPLE_SAFETY, publicKeyOf(own), theirs);
+    return safetyWords(PEOPLE_SAFETY, publicKeyOf(own), theirs, PEOPLE_SAFETY_WORDS);
   }
 
   /** Answers the chats in which something may open now. */
@@ -82,18 +82,6 @@ export class Acquaintances {
             await tx.put('chats', [{ ...chat, spent: chat.row.epoch }]);
         }
         return members.map(({ chatId }) => chatId);
-      }),
-    );
-  }
-
-  /** All chats begin another epoch then. */
-  async renewKeys(): Promise<void> {
-    await this.identity.renew();
-    const { store } = this.host;
-    await store.exclusive('chats', () =>
-      store.write(async (tx) => {
-        const chats = (await tx.all('chats')).filter(({ row }) => row !== undefined);
-        await tx.put('chats', chats.map((chat) => ({ ...chat, spent: chat.row!.epoch }))); // prettier-ignore
       }),
     );
   }

@@ -6,6 +6,7 @@ import { ask, identityOf, myIdentity, within, type Host } from './host.js';
 import { publicKeyOf, wrap } from './identity.js';
 import { newChatKey } from './sealing.js';
 import { currentKey } from './trust.js';
+import { isIn, isVouched } from './vouching.js';
 
 /** What to seal with now. */
 export interface SealingKey {
@@ -80,9 +81,10 @@ export class ChatKeys {
 
   private async begin(chatId: string, epoch: number, living: string[]): Promise<void> {
     const { own } = await myIdentity(this.host.store);
-    const { me } = await this.standing(chatId);
+    const { me, vouched } = await this.standing(chatId);
     const key = newChatKey();
-    const keys = living.map(async (userId) => ({ userId, key: await this.wrapFor(userId, me, key, { chatId, epoch }, own) })); // prettier-ignore
+    // The server wants something for everybody: of whom nobody says that they belong there gets nothing that opens.
+    const keys = living.map(async (userId) => ({ userId, key: vouched.has(userId) ? await this.wrapFor(userId, me, key, { chatId, epoch }, own) : NO_KEY })); // prettier-ignore
     await ask(this.host, `/api/conversations/${chatId}/keys`, { body: { epoch, keys: await Promise.all(keys) } });
     const { store } = this.host;
     await store.exclusive('chats', () =>
@@ -109,13 +111,13 @@ export class ChatKeys {
     const person = userId === me ? undefined : await this.host.store.read((tx) => tx.get('people', userId));
     const publicKey = userId === me ? publicKeyOf(own) : person && currentKey(person);
     const wrapped = publicKey && (await wrap(key, publicKey, { chatId, epoch, from: me, to: userId }, own));
-    // The server wants something for everybody: who has another app gets nothing that opens.
+    // Who has another app.
     return wrapped ?? NO_KEY;
   }
 
   private standing(
     chatId: string,
-  ): Promise<{ epoch: number; me: string; key?: string; isSpent: boolean; isCrowded: boolean }> {
+  ): Promise<{ epoch: number; me: string; key?: string; isSpent: boolean; isCrowded: boolean; vouched: Set<string> }> {
     return this.host.store.read(async (tx) => {
       const chat = await tx.get('chats', chatId);
       if (chat?.row === undefined) throw new ClientError('conversation_not_found', 'There is no such conversation');
@@ -123,8 +125,10 @@ export class ChatKeys {
       const held = await tx.get('chatKeys', within(chatId, epoch));
       const isSpent = (chat.spent !== undefined && chat.spent >= epoch) || !(await isByMember(tx, chat, held));
       // Of two people there are never others, not even in place of one that is said to have left.
-      const isCrowded = !group && (await tx.where('chatMembers', 'chatId', chatId)).length > 2;
-      return { epoch, me: chat.me, isSpent, isCrowded, ...(held?.key === undefined ? {} : { key: held.key }) };
+      const members = await tx.where('chatMembers', 'chatId', chatId);
+      const isCrowded = !group && members.length > 2;
+      const vouched = new Set(members.filter((member) => isVouched(chat, member)).map(({ row }) => row.userId));
+      return { epoch, me: chat.me, isSpent, isCrowded, vouched, ...(held?.key === undefined ? {} : { key: held.key }) };
     });
   }
 
@@ -132,17 +136,17 @@ export class ChatKeys {
   private living(chatId: string): Promise<string[]> {
     return this.host.store.read(async (tx) => {
       const members = await tx.where('chatMembers', 'chatId', chatId);
-      return members.filter(({ row }) => row.state === 'accepted' || row.state === 'invited').map(({ row }) => row.userId).sort(); // prettier-ignore
+      return members.filter(({ row }) => isIn(row.state)).map(({ row }) => row.userId).sort(); // prettier-ignore
     });
   }
 }
 
-/** A key that was begun by somebody who is not in the chat now, or with keys that are not theirs any more, is read by others. */
+/** A key that was begun by somebody who is not in the chat now, for whom nobody vouches, or with keys that are not theirs any more, is read by others. */
 async function isByMember(tx: Reading, chat: ChatRecord, held: ChatKeyRecord | undefined): Promise<boolean> {
   if (held === undefined) return false;
   const { by, sender } = held;
   const member = await tx.get('chatMembers', within(chat.id, by));
-  if (member?.row.state !== 'accepted') return false;
+  if (member?.row.state !== 'accepted' || !isVouched(chat, member)) return false;
   const own = by === chat.me ? (await identityOf(tx)).at(-1) : undefined;
   const person = await tx.get('people', by);
   return sender === (own ? publicKeyOf(own) : person && currentKey(person));

@@ -2,6 +2,7 @@ import { type ChatMessageRecord, type ChatReactionRecord, type ChatsNews, type W
 import { chatIdOf } from './host.js';
 import type { Opening } from './opened.js';
 import { summarize } from './summary.js';
+import { isIn } from './vouching.js';
 
 /** What came of rows. */
 export interface Taken {
@@ -24,12 +25,12 @@ export class Entry {
   async write(): Promise<void> {
     const { tx, opening } = this;
     const { gone } = opening;
-    if (opening.members.length + opening.chats.size > 0) this.news.list = this.news.invitations = true;
+    if (opening.members.size + opening.chats.size > 0) this.news.list = this.news.invitations = true;
     if (opening.people.size + opening.blocks.length + gone.blocks.length > 0) this.news.people = true;
     await tx.put('people', [...opening.people.values()]);
     await tx.put('blocks', opening.blocks);
     await tx.delete('blocks', gone.blocks);
-    await tx.put('chatMembers', opening.members);
+    await tx.put('chatMembers', [...opening.members.values()]);
     await tx.put('chatKeys', [...opening.keys.values()]);
     // Each stands before what belongs to it is looked at.
     const ids = new Set([...opening.chats.keys(), ...this.mentioned()]);
@@ -44,14 +45,15 @@ export class Entry {
   /** What was not told of again in a snapshot is gone. */
   async sweep(round: number): Promise<void> {
     const { tx } = this;
-    for (const { id } of (await tx.all('chats')).filter((chat) => chat.round !== round)) await this.end(id);
-    for (const table of ['chatMembers', 'chatMarks', 'chatReactions', 'blocks'] as const) {
-      const old = (await tx.all(table)).filter((record) => record.round !== round);
+    for (const { id } of (await tx.all('chats')).filter((chat) => chat.round < round)) await this.end(id);
+    for (const table of ['chatMarks', 'chatReactions', 'blocks'] as const) {
+      const old = (await tx.all(table)).filter((record) => record.round < round);
       await tx.delete(table, old.map(({ id }) => id)); // prettier-ignore
     }
+    await this.sweepMembers(round);
     for (const { id: chatId } of await tx.all('chats')) {
       const messages = await tx.thread({ chatId, limit: Infinity });
-      const old = messages.filter((message) => message.round !== round && message.state === undefined);
+      const old = messages.filter((message) => message.round < round && message.state === undefined);
       await tx.delete('chatMessages', old.map(({ id }) => id)); // prettier-ignore
       this.touched.add(chatId);
     }
@@ -64,6 +66,16 @@ export class Entry {
     for (const chat of chats) await tx.put('chats', [await summarize(tx, chat)]);
     if (this.touched.size > 0) Object.assign(this.news, { list: true, chats: [...this.touched] });
     return { news: this.news, arrived: this.arrived };
+  }
+
+  /** They are remembered as gone: what was once signed of them is not to bring them back. */
+  private async sweepMembers(round: number): Promise<void> {
+    const { tx } = this;
+    for (const old of (await tx.all('chatMembers')).filter((member) => member.round < round)) {
+      const epoch = (await tx.get('chats', old.chatId))?.row?.epoch ?? 0;
+      const gone = isIn(old.row.state) ? { row: { ...old.row, state: 'removed' as const }, out: epoch } : {};
+      await tx.put('chatMembers', [{ ...old, ...gone, vouched: undefined, round }]);
+    }
   }
 
   /** The chats of what was opened. */

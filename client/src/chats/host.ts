@@ -37,8 +37,12 @@ export function ask<T>(host: Host, path: string, request: Omit<Request, 'token'>
 
 /** One's own keys, the newest last; empty while there are none here. */
 export async function identityOf(tx: Reading): Promise<IdentityKeys[]> {
-  const value = (await tx.get('states', STATE.identity))?.value as Partial<IdentityValue> | undefined;
-  return Array.isArray(value?.keys) && value.keys.every(isIdentity) ? value.keys : [];
+  return readIdentities((await tx.get('states', STATE.identity))?.value);
+}
+
+export function readIdentities(given: unknown): IdentityKeys[] {
+  const { keys } = (given ?? {}) as Partial<IdentityValue>;
+  return Array.isArray(keys) && keys.every(isIdentity) ? keys : [];
 }
 
 export async function myIdentity(store: Store): Promise<{ keys: IdentityKeys[]; own: IdentityKeys }> {

@@ -1,12 +1,13 @@
 import { NO_KEY, type NameBody } from '@pairline/protocol';
 import { ClientError } from '../types.js';
 import type { ChatKeys, WaitFor } from './chat-keys.js';
-import { ask, within, type Host } from './host.js';
-import { readPublicKey } from './identity.js';
+import { ask, myIdentity, within, type Host } from './host.js';
+import { publicKeyOf, readPublicKey } from './identity.js';
 import { membershipIn, ownChat } from './posts.js';
 import { nameOf, readName, sealChat } from './sealing.js';
 import { currentKey } from './trust.js';
 import type { FoundPerson } from './types.js';
+import { isIn, isVouch, isVouched, vouch } from './vouching.js';
 import { findDirect } from './views.js';
 
 interface Found {
@@ -41,6 +42,9 @@ export class Membership {
   async createGroup(name: string): Promise<string> {
     const { conversation_id: id } = await ask<{ conversation_id: string }>(this.host, '/api/conversations', { body: {} }); // prettier-ignore
     await this.waitFor(() => this.isMine(id));
+    // In a conversation of two nobody is asked who the other one is.
+    const chat = await this.host.store.read((tx) => ownChat(tx, id));
+    if (chat.row?.group !== true) throw new ClientError('tampered', 'The group is said to be a conversation of two people'); // prettier-ignore
     await this.keys.current(id);
     if (name.trim() !== '') await this.rename(id, name);
     return id;
@@ -49,26 +53,30 @@ export class Membership {
   async invite(chatId: string, name: string, history: boolean): Promise<void> {
     const person = await this.find(name);
     await this.meet(person);
-    let { epoch } = await this.keys.current(chatId);
+    const { own, me, epoch } = await this.keys.current(chatId);
     await this.renewName(chatId, epoch);
     const wrapped = await this.keys.wrapped(chatId, person.user_id, epoch);
     const key = wrapped.find((each) => each.epoch === epoch)!.key;
+    const vouched = await vouch(own, person.public_key, { chatId, userId: person.user_id, by: me, epoch });
     const older = history ? wrapped.filter((each) => each.epoch < epoch) : [];
     await ask(this.host, '/api/conversations/invite', {
-      body: { pseudo: person.pseudo, key, conversationId: chatId, ...(history ? { history, keys: older } : {}) },
+      body: { pseudo: person.pseudo, key, conversationId: chatId, vouch: vouched, ...(history ? { history, keys: older } : {}) }, // prettier-ignore
     });
     await this.waitFor(async () => {
       const state = await this.stateOf(chatId, person.user_id);
       return state === 'invited' || state === 'accepted';
     });
+    // Somebody else may have invited them before, who vouched for nobody.
+    await this.vouch(chatId, [person.user_id]);
     // Somebody may have begun another epoch in between, for all but the one who was being invited.
     const now = await this.keys.current(chatId);
-    if (now.epoch > epoch) await this.keys.rotate(chatId, (epoch = now.epoch));
+    if (now.epoch > epoch) await this.keys.rotate(chatId, now.epoch);
   }
 
   async answer(invitationId: string, response: 'accepted' | 'declined'): Promise<void> {
     const path = `/api/conversations/invitations/${encodeURIComponent(invitationId)}/respond`;
-    await ask(this.host, path, { body: { response } });
+    const vouched = response === 'accepted' ? await this.vouchBack(invitationId) : undefined;
+    await ask(this.host, path, { body: { response, ...(vouched !== undefined && { vouch: vouched }) } });
     await this.waitFor(async () => {
       const members = await this.host.store.read((tx) => tx.all('chatMembers'));
       return !members.some(({ row }) => row.invitationId === invitationId && row.state === 'invited');
@@ -118,6 +126,41 @@ export class Membership {
       fingerprint,
       usable: readPublicKey(key) !== undefined,
     }));
+  }
+
+  /** The person here says that they belong there. They get the next key, which begins with that. */
+  async vouch(chatId: string, userIds: string[]): Promise<void> {
+    const { store } = this.host;
+    await store.exclusive('chats', () =>
+      store.write(async (tx) => {
+        const chat = await tx.get('chats', chatId);
+        if (chat?.row === undefined) return;
+        const members = await tx.getMany('chatMembers', userIds.map((id) => within(chatId, id))); // prettier-ignore
+        const people = await tx.getMany('people', userIds);
+        // Who has no key yet: it would be the first one that the server names.
+        const missing = members.filter((member, i) => member && isIn(member.row.state) && !isVouched(chat, member) && people[i]?.keys.length); // prettier-ignore
+        if (missing.length === 0) return;
+        await tx.put('chatMembers', missing.map((member) => ({ ...member!, vouched: true }))); // prettier-ignore
+        await tx.put('chats', [{ ...chat, spent: chat.row.epoch }]);
+      }),
+    );
+  }
+
+  /** Of who invites into a group, for whom knows oneself: undefined where it was not them, as far as can be told. */
+  private async vouchBack(invitationId: string): Promise<string | undefined> {
+    const { own, keys } = await myIdentity(this.host.store);
+    const found = await this.host.store.read(async (tx) => {
+      const mine = (await tx.all('chatMembers')).find(({ row }) => row.invitationId === invitationId);
+      const chat = mine && (await tx.get('chats', mine.chatId));
+      const inviter = mine?.row.invitedBy === undefined ? undefined : await tx.get('people', mine.row.invitedBy);
+      return { mine, chat, inviter };
+    });
+    const { mine, chat, inviter } = found;
+    const key = inviter && currentKey(inviter);
+    if (mine === undefined || chat?.row?.group !== true || key === undefined) return undefined;
+    const { id: chatId, me } = chat;
+    const isTheirs = await isVouch(mine.row.vouch, key, keys.map(publicKeyOf), { chatId, userId: me, by: inviter!.id, since: (mine.out ?? 0) + 1 }); // prettier-ignore
+    return isTheirs ? vouch(own, key, { chatId, userId: inviter!.id, by: me, epoch: chat.row.epoch }) : undefined;
   }
 
   /** Who is new reads the name with the newest key. */

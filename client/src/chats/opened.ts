@@ -1,4 +1,4 @@
-import type { ChatChange, ChatMemberRow } from '@pairline/protocol';
+import type { ChatChange } from '@pairline/protocol';
 import type {
   BlockRecord,
   ChatKeyRecord,
@@ -12,8 +12,10 @@ import type {
   Store,
 } from '../store.js';
 import { identityOf, within } from './host.js';
+import { publicKeyOf } from './identity.js';
 import { openKey, openMessage, openName, openReaction, type Keys } from './opening.js';
 import { learnPerson } from './trust.js';
+import { isIn, vouchedAmong } from './vouching.js';
 
 interface Incoming {
   change: ChatChange;
@@ -26,7 +28,7 @@ type Of<Kind extends ChatChange['kind']> = { change: Extract<ChatChange, { kind:
 export class Opening implements Keys {
   /** Those that changed, or became known. */
   readonly chats = new Map<string, ChatRecord>();
-  readonly members: ChatMemberRecord[] = [];
+  readonly members = new Map<string, ChatMemberRecord>();
   readonly people = new Map<string, PersonRecord>();
   readonly keys = new Map<string, ChatKeyRecord>();
   readonly messages: ChatMessageRecord[] = [];
@@ -43,7 +45,7 @@ export class Opening implements Keys {
     private readonly store: Store,
     private readonly accountId: string,
     readonly identity: Keys['identity'],
-    private readonly known: { chats: Map<string, ChatRecord>; members: Map<string, ChatMemberRow>; people: Map<string, PersonRecord>; keys: Map<string, ChatKeyRecord> }, // prettier-ignore
+    private readonly known: { chats: Map<string, ChatRecord>; members: Map<string, ChatMemberRecord>; people: Map<string, PersonRecord>; keys: Map<string, ChatKeyRecord> }, // prettier-ignore
   ) {}
 
   static load(store: Store, chatIds: string[], accountId: string): Promise<Opening> {
@@ -53,7 +55,7 @@ export class Opening implements Keys {
       const chats = (await tx.getMany('chats', ids)).filter((chat) => chat !== undefined);
       return new Opening(store, accountId, await identityOf(tx), {
         chats: byId(chats),
-        members: new Map(members.map(({ id, row }) => [id, row])),
+        members: byId(members),
         people: byId(await tx.all('people')),
         keys: byId(keys),
       });
@@ -69,6 +71,7 @@ export class Opening implements Keys {
       else if (change.kind === 'chat') this.enterChat(change, round);
       else if (change.kind === 'chat.member') await this.enterMember(change, round);
     }
+    for (const id of new Set([...this.members.values()].map(({ chatId }) => chatId))) await this.vouch(id);
     for (const { change } of of('chat.key')) if (change.row !== undefined) await this.enterKey(await openKey(change.row, this)); // prettier-ignore
     await this.reopen([...this.unlocked]);
     for (const { change, round } of of('chat')) if (change.row !== undefined) await this.enterName(change.id, round);
@@ -84,6 +87,7 @@ export class Opening implements Keys {
       messages: (await Promise.all(chatIds.map((id) => tx.where('chatMessages', 'closed', id)))).flat(),
       reactions: (await Promise.all(chatIds.map((id) => tx.where('chatReactions', 'closed', id)))).flat(),
     }));
+    for (const id of chatIds) await this.vouch(id);
     for (const row of closed.keys) await this.enterKey(await openKey(row, this));
     for (const { row, round } of closed.messages)
       if (row !== undefined) this.messages.push({ ...(await openMessage(row, this)), round });
@@ -130,21 +134,33 @@ export class Opening implements Keys {
     const { chatId, userId, state } = row;
     const chat = this.chat(chatId);
     const id = within(chatId, userId);
-    const before = this.known.members.get(id);
-    this.known.members.set(id, row);
-    this.members.push({ id, chatId, row, round });
+    const before = this.members.get(id) ?? this.known.members.get(id);
+    const wasIn = before !== undefined && isIn(before.row.state);
+    const hasGone = !isIn(state) && (before === undefined || wasIn);
+    const out = hasGone ? (chat.row?.epoch ?? 0) : before?.out;
+    const isStill = isIn(state) && wasIn && before.vouched;
+    const record: ChatMemberRecord = { id, chatId, row, round, ...(isStill && { vouched: true }), ...(out !== undefined && { out }) }; // prettier-ignore
+    this.members.set(id, record);
     if (userId === chat.me) {
       if (state === 'declined') this.gone.chats.add(chatId);
       this.chats.set(chatId, chat);
       return;
     }
     // Who has gone has the key still. Rows come in the order in which they changed, so who was unknown went under the epoch that came before.
-    const hasGone = !isIn(state) && (before === undefined || isIn(before.state));
     const spent = hasGone && chat.row !== undefined ? { spent: chat.row.epoch } : {};
     this.chats.set(chatId, { ...chat, ...spent });
     this.people.set(userId, await learnPerson(this.person(userId), row));
     // In each chat on its own: what is closed there may have come before.
-    if (row.publicKey !== before?.publicKey) this.unlocked.add(chatId);
+    if (row.publicKey !== before?.row.publicKey) this.unlocked.add(chatId);
+    // In the order of the rows: whoever vouched may go with the next one.
+    await this.vouch(chatId, [record]);
+  }
+
+  /** Sees who is vouched for now, of some or of all that are in a chat. */
+  private async vouch(chatId: string, some?: ChatMemberRecord[]): Promise<void> {
+    const all = [...new Map([...this.known.members, ...this.members]).values()].filter((member) => member.chatId === chatId); // prettier-ignore
+    const known = { me: this.me(chatId), own: this.identity.map(publicKeyOf), person: (id: string) => this.person(id) };
+    for (const member of await vouchedAmong(some ?? all, all, known)) this.members.set(member.id, { ...member, vouched: true }); // prettier-ignore
   }
 
   private async enterKey(record: ChatKeyRecord): Promise<void> {
@@ -186,10 +202,6 @@ export class Opening implements Keys {
     const { chatId, userId, delivered, read } = row;
     this.marks.push({ id, chatId, userId, delivered, read, round });
   }
-}
-
-function isIn(state: string): boolean {
-  return state === 'accepted' || state === 'invited';
 }
 
 async function inChats<Table extends 'chatMembers' | 'chatKeys'>(tx: Reading, table: Table, ids: string[]) {

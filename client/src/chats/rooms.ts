@@ -144,6 +144,12 @@ export class Rooms implements Chats {
   end = async (chatId: string) => (await this.ready()).end(chatId);
   rename = async (chatId: string, name: string) => (await this.ready()).rename(chatId, name);
 
+  async vouch(chatId: string, userIds: string[]): Promise<void> {
+    await this.membership.vouch(chatId, userIds);
+    this.tellNews({ list: true, chats: [chatId] });
+    this.kick();
+  }
+
   // People
 
   profile = () => this.acquaintances.profile();
@@ -164,7 +170,7 @@ export class Rooms implements Chats {
 
   async renewKeys(): Promise<void> {
     await this.ready();
-    await this.acquaintances.renewKeys();
+    await this.identity.renew();
     this.kick();
   }
 

@@ -16,7 +16,7 @@ type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
 /** Where a content belongs: put elsewhere it does not open. */
 export interface ChatContext {
-  kind: 'message' | 'reaction' | 'name';
+  kind: 'message' | 'reaction' | 'name' | 'member';
   chatId: string;
   id: string;
   /** The author. */
@@ -99,7 +99,8 @@ function aadOf(context: ChatContext): Bytes {
   return utf8(`${CHAT_INFO}|${contextOf(context)}`);
 }
 
-async function signed(context: ChatContext, body: string): Promise<string> {
+/** What the author of something signs. */
+export async function signed(context: ChatContext, body: string): Promise<string> {
   const digest = toBase64url(new Uint8Array(await crypto.subtle.digest('SHA-256', utf8(body))));
   return `${CHAT_SIGNATURE_INFO}|${contextOf(context)}|${digest}`;
 }

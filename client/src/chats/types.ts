@@ -39,6 +39,11 @@ export interface Member extends Person {
   me: boolean;
   /** The user id of who invited them. */
   invitedBy?: string;
+  /**
+   * Whether somebody who belongs to it said so of them, or the person here did (`vouch`). Until then they get no key: the server
+   * may have made them up.
+   */
+  vouched: boolean;
 }
 
 export interface Profile {
@@ -88,6 +93,8 @@ export interface Chat {
   draft: string;
   /** Somebody in it has an `unsigned` key. */
   warning: boolean;
+  /** Somebody in it has a key, and nobody vouches for them: it is not used. */
+  strangers: boolean;
 }
 
 /** A message in one line of the list. */
@@ -257,6 +264,8 @@ export interface Chats {
   /** Ends a group for all. */
   end(chatId: string): Promise<void>;
   rename(chatId: string, name: string): Promise<void>;
+  /** Says that people belong to it who are not vouched for; they get the next key. Needs no connection. */
+  vouch(chatId: string, userIds: string[]): Promise<void>;
 
   // People
 
@@ -270,7 +279,7 @@ export interface Chats {
   block(userId: string): Promise<void>;
   unblock(userId: string): Promise<void>;
   blocked(): Promise<Person[]>;
-  /** Six words that both see alike if each has the other's real key, and no server put its own in between. */
+  /** Twelve words that both see alike if each has the other's real key, and no server put its own in between. */
   safetyWords(userId: string): Promise<string[] | undefined>;
   /** Takes a key that changed for theirs; `verified` when the safety words were compared. */
   trust(userId: string, options?: { verified?: boolean }): Promise<void>;

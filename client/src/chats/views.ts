@@ -1,9 +1,18 @@
 import { STATE, type FlagsValue } from '@pairline/protocol';
-import type { ChatMessageRecord, ChatReactionRecord, ChatRecord, PersonRecord, Reading, Store } from '../store.js';
+import type {
+  ChatMemberRecord,
+  ChatMessageRecord,
+  ChatReactionRecord,
+  ChatRecord,
+  PersonRecord,
+  Reading,
+  Store,
+} from '../store.js';
 import { within } from './host.js';
 import { fingerprintOf } from './identity.js';
 import { progressOf, receiptsOf, stateAmong, type Progress } from './summary.js';
 import { currentKey } from './trust.js';
+import { isIn, isVouched } from './vouching.js';
 import type { Chat, ChatLine, ChatMessage, Invitation, Member, Person, Reaction, Receipt } from './types.js';
 
 // From what is kept of chats to what is shown.
@@ -97,13 +106,14 @@ export async function listMembers(store: Store, chatId: string): Promise<Member[
   if (scene === undefined) return [];
   const { members, chat } = scene;
   const list = members
-    .filter(({ row }) => row.state === 'accepted' || row.state === 'invited')
-    .map(async ({ row }) => ({
-      ...(await personIn(scene, row.userId, row.name)),
-      role: row.role,
-      membership: row.state,
-      me: row.userId === chat.me,
-      ...(row.invitedBy === undefined ? {} : { invitedBy: row.invitedBy }),
+    .filter(({ row }) => isIn(row.state))
+    .map(async (member) => ({
+      ...(await personIn(scene, member.row.userId, member.row.name)),
+      role: member.row.role,
+      membership: member.row.state,
+      me: member.row.userId === chat.me,
+      vouched: isVouched(chat, member),
+      ...(member.row.invitedBy === undefined ? {} : { invitedBy: member.row.invitedBy }),
     }));
   return (await Promise.all(list)).sort((a, b) => RANK[a.role] - RANK[b.role] || a.name.localeCompare(b.name));
 }
@@ -151,6 +161,11 @@ async function extrasOf(tx: Reading, chatId: string): Promise<{ flags: Partial<F
   return { flags: flags ?? {}, draft: (await tx.get('drafts', chatId))?.text ?? '' };
 }
 
+function isStranger(member: ChatMemberRecord, { chat, people }: Scene): boolean {
+  const { userId, state } = member.row;
+  return isIn(state) && !isVouched(chat, member) && (people.get(userId)?.keys.length ?? 0) > 0;
+}
+
 /** Nothing for a chat that one is not in, and was not. */
 async function toChat(scene: Scene & { flags: Partial<FlagsValue>; draft: string }): Promise<Chat | undefined> {
   const { chat, members, flags, draft } = scene;
@@ -181,6 +196,7 @@ async function toChat(scene: Scene & { flags: Partial<FlagsValue>; draft: string
     muted: flags.muted === true,
     draft,
     warning: others.some((member) => scene.people.get(member.row.userId)?.keyChanged === 'unsigned'),
+    strangers: others.some((member) => isStranger(member, scene)),
   };
 }
 

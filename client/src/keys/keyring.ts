@@ -1,4 +1,5 @@
 import {
+  DEVICE_SAFETY_WORDS,
   EPOCH_INFO,
   KEY_BYTES,
   PAIRING_INFO,
@@ -334,7 +335,7 @@ export class Keyring {
   async safetyWords(deviceId: string): Promise<string[] | undefined> {
     const key = this.#members.get(deviceId);
     if (key === undefined || deviceId === this.deviceId) return undefined;
-    return safetyWords(this.accountId, this.#device.publicKey, key);
+    return safetyWords(this.accountId, this.#device.publicKey, key, DEVICE_SAFETY_WORDS);
   }
 
   /** Whoever asked is told what came of it; the next one does not care. */

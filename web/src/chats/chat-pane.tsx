@@ -11,6 +11,7 @@ import { NoticePage } from '../ui/notice-page.js';
 import { ChatThread } from './chat-thread.js';
 import { KeyWarnings } from './key-warnings.js';
 import { chatName } from './naming.js';
+import { Strangers } from './strangers.js';
 import { useChats } from './use-chats.js';
 import '../thread/thread.css';
 import { useChatToasts } from './use-chat-toasts.js';
@@ -130,6 +131,7 @@ function Warnings({ chat, members }: { chat: Chat; members: Member[] }) {
   return (
     <>
       <KeyWarnings people={people.length > 0 ? people : other ? [other] : []} />
+      {chats && <Strangers chat={chat} members={people} />}
       {other?.blocked && (
         <div className="thread-banner">
           <p>{chatWords.about.blocked}</p>

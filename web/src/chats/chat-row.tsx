@@ -19,7 +19,7 @@ export default function ChatRow({
   onMenu: (place: MenuPlace) => void;
 }) {
   const words = useChatWords();
-  const { id, group, name, lastTime, unread, pinned, muted, mentioned, warning } = chat;
+  const { id, group, name, lastTime, unread, pinned, muted, mentioned, warning, strangers } = chat;
   const Kind = group ? GroupIcon : LockIcon;
   return (
     <ListRow
@@ -33,6 +33,7 @@ export default function ChatRow({
       marks={
         <>
           {warning && <Mark icon={WarningIcon} className="mark-warning" says={words.list.keyChanged} />}
+          {strangers && <Mark icon={WarningIcon} className="mark-warning" says={words.list.strangers} />}
           {muted && <Mark icon={MutedIcon} says={words.list.muted} />}
           {mentioned && (
             <span className="unread">

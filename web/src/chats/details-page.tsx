@@ -13,6 +13,7 @@ import { InviteSomebody } from './invite-somebody.js';
 import { KeyWarnings } from './key-warnings.js';
 import { Members } from './members.js';
 import { chatName } from './naming.js';
+import { Strangers } from './strangers.js';
 import { useChats, useOpenChats } from './use-chats.js';
 import '../settings/settings.css';
 import '../thread/thread.css';
@@ -56,6 +57,7 @@ function Details({ chats, chatId }: { chats: Chats; chatId: string }) {
         </div>
       </header>
       <KeyWarnings people={members.filter(({ me }) => !me)} />
+      <Strangers chat={chat} members={members} />
       <div className="settings-scroller">
         <div className="settings-content">
           <Members chat={chat} members={members} />

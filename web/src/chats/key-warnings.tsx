@@ -86,7 +86,7 @@ export function SafetyWords({ person, onClose }: { person: Person; onClose: () =
       {safety && (
         <>
           <p>{keyOf.wordsWhy}</p>
-          <ol className="safety-words" lang="en">
+          <ol className="safety-words people-words" lang="en">
             {safety.map((word, index) => (
               <li key={index}>{word}</li>
             ))}

@@ -62,7 +62,7 @@ function MemberRow({
   onMenu: (place: MenuPlace) => void;
 }) {
   const { about, thread } = useChatWords();
-  const { userId, name, me, role, membership, verified, blocked, keyChanged, fingerprint } = member;
+  const { userId, name, me, role, membership, vouched, verified, blocked, keyChanged, fingerprint } = member;
   const shown = name || thread.somebody;
   return (
     <li>
@@ -73,6 +73,7 @@ function MemberRow({
           {me && <span className="tag">{about.you}</span>}
           {chat.group && role !== 'member' && <span className="tag">{about.roles[role]}</span>}
           {membership === 'invited' && <span className="tag">{about.invited}</span>}
+          {!vouched && <span className="tag">{about.notVouched}</span>}
           {blocked && <span className="tag">{about.blocked}</span>}
         </p>
         {invitedBy && <p className="field-hint">{about.invitedBy(invitedBy)}</p>}

@@ -12,6 +12,7 @@ export const deChats: ChatWords = {
     unnamedGroup: 'Gruppe ohne Namen',
     somebody: 'Jemand',
     keyChanged: 'Ein Schlüssel hat sich geändert',
+    strangers: 'Für jemanden darin bürgt niemand',
     muted: 'Stumm',
     mute: 'Stummschalten',
     unmute: 'Nicht mehr stumm',
@@ -191,6 +192,7 @@ export const deChats: ChatWords = {
     roles: { owner: 'Inhaber', admin: 'Admin', member: 'Mitglied' },
     invited: 'Eingeladen',
     invitedBy: (name) => `Eingeladen von ${name}`,
+    notVouched: 'Nicht verbürgt',
     actions: (name) => `Aktionen für ${name}`,
     write: 'Allein anschreiben',
     words: 'Sicherheitswörter',
@@ -234,6 +236,12 @@ export const deChats: ChatWords = {
     began: (time) => `Begonnen ${time}`,
   },
 
+  strangers: {
+    why: (names) =>
+      `Der Server sagt, wer hier noch dabei ist, aber niemand, dem du glauben kannst, bürgt dafür: ${names}. Von dir geht kein Schlüssel dorthin, bis du bestätigst, dass das stimmt.`,
+    vouch: (people) => (people === 1 ? 'Gehört hierher' : 'Gehören alle hierher'),
+  },
+
   keyOf: {
     signed: (name) => `${name} hat einen neuen Schlüssel und ihn mit dem alten unterschrieben.`,
     unsigned: (name) =>
@@ -245,7 +253,7 @@ export const deChats: ChatWords = {
       'Tu es, wenn dir gesagt wurde, dass es neue Schlüssel gibt. Wenn nicht, könnte jemand dazwischenstehen: Vergleicht erst die Sicherheitswörter.',
     fine: 'In Ordnung',
     wordsTitle: (name) => `Sicherheitswörter mit ${name}`,
-    wordsWhy: 'Ihr seht beide dieselben sechs Wörter, wenn niemand zwischen euch steht. Vergleicht sie am Telefon oder nebeneinander.', // prettier-ignore
+    wordsWhy: 'Ihr seht beide dieselben zwölf Wörter, wenn niemand zwischen euch steht. Vergleicht sie am Telefon oder nebeneinander.', // prettier-ignore
     wordsNone: 'Es gibt noch keine Wörter zu vergleichen: Einer der beiden Schlüssel ist hier nicht bekannt.',
     same: 'Sie sind gleich',
     verified: (name) => `Der Schlüssel von ${name} ist bestätigt`,

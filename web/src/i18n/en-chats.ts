@@ -12,6 +12,7 @@ export const enChats = {
     unnamedGroup: 'Group without a name',
     somebody: 'Somebody',
     keyChanged: 'A key has changed',
+    strangers: 'Nobody vouches for somebody in it',
     muted: 'Muted',
     mute: 'Mute',
     unmute: 'Unmute',
@@ -190,6 +191,7 @@ export const enChats = {
     roles: { owner: 'Owner', admin: 'Admin', member: 'Member' },
     invited: 'Invited',
     invitedBy: (name: string) => `Invited by ${name}`,
+    notVouched: 'Not vouched for',
     actions: (name: string) => `Actions for ${name}`,
     write: 'Write to them alone',
     words: 'Safety words',
@@ -233,6 +235,12 @@ export const enChats = {
     began: (time: string) => `Began ${time}`,
   },
 
+  strangers: {
+    why: (names: string) =>
+      `The server says that they are in this group, but nobody you have reason to believe vouches for them: ${names}. They get no key from you until you confirm that they belong here.`,
+    vouch: (people: number): string => (people === 1 ? 'They belong here' : 'They all belong here'),
+  },
+
   keyOf: {
     signed: (name: string) => `${name} has a new key, and signed it with the old one.`,
     unsigned: (name: string) =>
@@ -244,7 +252,7 @@ export const enChats = {
       'Do so if they told you that they have new keys. If they did not, somebody may be in between: compare the safety words first.',
     fine: 'All right',
     wordsTitle: (name: string) => `Safety words with ${name}`,
-    wordsWhy: 'You both see the same six words if nobody stands between you. Compare them by phone or side by side.',
+    wordsWhy: 'You both see the same twelve words if nobody stands between you. Compare them by phone or side by side.',
     wordsNone: 'There are no words to compare yet: one of the two keys is not known here.',
     same: 'They are the same',
     verified: (name: string) => `The key of ${name} is verified`,

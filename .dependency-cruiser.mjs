@@ -2,6 +2,7 @@
 // each other. A new room gets its place here first.
 const rows = [
   ['database'],
+  ['cluster'],
   ['changes'],
   ['mail'],
   ['sessions'],

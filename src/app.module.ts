@@ -4,6 +4,7 @@ import { AccountsModule } from './accounts/accounts.module.js';
 import { AddressOf } from './address.js';
 import { ChangesModule } from './changes/changes.module.js';
 import { ChatsModule } from './chats/chats.module.js';
+import { Cluster } from './cluster/cluster.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { ENV, type BootEnv } from './env.js';
@@ -36,12 +37,13 @@ export class AppModule {
       providers: [
         { provide: ENV, useValue: env },
         { provide: LOG, useValue: log },
+        { provide: Cluster, useFactory: () => Cluster.join(env, log) },
         { provide: Metrics, useFactory: () => new Metrics() },
         { provide: APP_FILTER, useClass: HttpErrors },
         AddressOf,
         Hourly,
       ],
-      exports: [ENV, LOG, Metrics, AddressOf, Hourly],
+      exports: [ENV, LOG, Cluster, Metrics, AddressOf, Hourly],
     };
   }
 }

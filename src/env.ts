@@ -14,6 +14,8 @@ export interface Env {
   /** How long a start waits for an outside database that is not there yet. */
   databaseWaitMs: number;
   dataDir: string;
+  /** Set where several servers share a database. */
+  redisUrl?: string;
   /** Unset ones are generated once into `dataDir`. */
   jwtSecret?: string;
   encryptionKey?: Buffer;
@@ -87,7 +89,7 @@ export interface Limits {
   searchesPerQuarterHour: number;
   /** Events that are passed on and not kept, of one device. */
   signalsPerSecond: number;
-  /** Messages, edits and reactions in conversations, of one account. */
+  /** Messages, edits, reactions and what else is done in conversations, of one account. */
   postsPerMinute: number;
   /** Conversations begun and people invited, by one account. */
   invitationsPerHour: number;
@@ -178,6 +180,7 @@ export function parseEnv(source: Source): Env {
 
   const production = text('NODE_ENV') === 'production';
   const databaseUrl = url('DATABASE_URL', ['postgres:', 'postgresql:']);
+  const redisUrl = url('REDIS_URL', ['redis:', 'rediss:']);
   const jwtSecret = text('JWT_SECRET');
   const encryptionKey = key('ENCRYPTION_KEY');
   const registration = oneOf('REGISTRATION', ['open', 'invite', 'closed'] as const, 'open');
@@ -192,6 +195,11 @@ export function parseEnv(source: Source): Env {
     if (text('ENCRYPTION_KEY') === undefined)
       problems.push('ENCRYPTION_KEY must be set when NODE_ENV=production and DATABASE_URL is set.');
   }
+  // Each would generate its own.
+  if (redisUrl !== undefined && [databaseUrl, jwtSecret, text('ENCRYPTION_KEY')].includes(undefined))
+    problems.push(
+      'DATABASE_URL, JWT_SECRET and ENCRYPTION_KEY must be set when REDIS_URL is: several servers share them.',
+    );
   if (registration === 'invite' && (inviteToken === undefined || inviteToken.length < 8))
     problems.push('INVITE_TOKEN must be set to at least 8 characters when REGISTRATION=invite.');
 
@@ -208,6 +216,7 @@ export function parseEnv(source: Source): Env {
     port: integer('PORT', 3000, 0, 65_535),
     publicUrl: url('PUBLIC_URL', ['http:', 'https:'])?.replace(/\/+$/, ''),
     databaseUrl,
+    redisUrl,
     databaseWaitMs: integer('DATABASE_WAIT_SECONDS', 30, 0, 3600) * 1000,
     dataDir: text('DATA_DIR') ?? './data',
     jwtSecret,

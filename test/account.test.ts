@@ -494,10 +494,10 @@ describe('adding a login to an account that a phone made', () => {
   const duringTheHash = (work: () => Promise<void>) => {
     const passwords = server.app.get(Passwords);
     const { hash } = passwords;
-    passwords.hash = async (password) => {
+    passwords.hash = async (...asked) => {
       passwords.hash = hash;
       await work();
-      return hash.call(passwords, password);
+      return hash.call(passwords, ...asked);
     };
   };
 

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client } from './support/clients.js';
+import { cleanUp, later } from './support/database.js';
 import { aGroup, aPair, CHEAP, people, post, rowsOf, sealed, type Person } from './support/people.js';
 import { TestServer } from './support/server.js';
+import { WsClient } from './support/ws.js';
 
 // What is written in conversations, over HTTP.
 
@@ -14,6 +17,7 @@ beforeAll(async () => {
   url = server.url;
 });
 afterAll(() => server.stop());
+afterEach(cleanUp);
 
 const messagesOf = (id: string, rest = '') => `/api/conversations/${id}/messages${rest}`;
 const code = ({ status, body }: { status: number; body: { code?: string } }) => `${status} ${body.code}`;
@@ -171,6 +175,29 @@ test('a person has one reaction to a message, and can take it back', async () =>
   );
 });
 
+test('ids that no path can hold are refused, by every way; all others name their message', async () => {
+  const [ada, bob] = (await people(url, 2)) as [Person, Person];
+  const id = await aPair(ada, bob);
+  const socket = new Client(url, { auth: { token: ada.token } });
+  const plain = new WsClient(url, { query: { token: ada.token } });
+  for (const client of [socket, plain]) later(() => client.close());
+  await Promise.all([socket.connected(), plain.next('connect')]);
+  for (const messageId of ['.', '..']) {
+    expect(code(await ada.ask('POST', messagesOf(id), { messageContent: sealed(), messageId }))).toBe('400 invalid_string'); // prettier-ignore
+    for (const client of [socket, plain])
+      expect(await client.send('sendMessage', { conversationId: id, messageContent: sealed(), messageId })).toMatchObject({ ok: false, code: 'invalid_string' }); // prettier-ignore
+  }
+  const ids = ['...', '.a', '%2e', '%2e%2e', '/', '../..', 'a/../b', '\\', ' ', '?', '#', '\t', 'é'];
+  for (const messageId of ids) {
+    await post(ada, id, '', { messageId });
+    const at = messagesOf(id, `/${encodeURIComponent(messageId)}`);
+    const reply = [messageId, code(await ada.ask('PATCH', at, { messageContent: sealed('edited') }))];
+    expect(reply).toEqual([messageId, '200 undefined']);
+    await ada.do('DELETE', at);
+  }
+  expect((await bob.get(messagesOf(id))).messages).toEqual([]);
+});
+
 test('marks go forward, never past what there is, and reading implies that it arrived', async () => {
   const [ada, bob] = (await people(url, 2)) as [Person, Person];
   const id = await aPair(ada, bob);
@@ -241,10 +268,23 @@ test('who has written too much is refused where nothing is as well', async () =>
     const id = await aPair(ada, bob);
     await eve.ask('POST', messagesOf(randomUUID()), { messageContent: sealed() });
     const wrapped = { epoch: 2, keys: [{ userId: eve.id, key: 'k' }] };
-    for (const where of [id, randomUUID()]) {
-      expect(code(await eve.ask('POST', messagesOf(where), { messageContent: sealed() }))).toBe('429 rate_limited');
-      expect(code(await eve.ask('POST', `/api/conversations/${where}/keys`, wrapped))).toBe('429 rate_limited');
-    }
+    const attempts: [string, string, unknown?][] = [
+      ['POST', '/messages', { messageContent: sealed() }],
+      ['PATCH', '', { name: 'Mine' }],
+      ['POST', '/keys', wrapped],
+      ['POST', '/leave'],
+      ['DELETE', ''],
+      ['PATCH', `/members/${ada.id}`, { role: 'member' }],
+      ['DELETE', `/members/${ada.id}`],
+    ];
+    for (const where of [id, randomUUID()])
+      for (const [method, rest, body] of attempts) {
+        const reply = await eve.ask(method, `/api/conversations/${where}${rest}`, body);
+        expect(`${method} ${rest} ${code(reply)}`).toBe(`${method} ${rest} 429 rate_limited`);
+      }
+    const answer = await eve.ask('POST', `/api/conversations/invitations/${randomUUID()}/respond`, { response: 'accepted' }); // prettier-ignore
+    const blocks = [await eve.ask('PUT', `/api/blocks/${ada.id}`), await eve.ask('DELETE', `/api/blocks/${ada.id}`)];
+    expect([answer, ...blocks].map(code)).toEqual(Array.from({ length: 3 }, () => '429 rate_limited'));
   } finally {
     await strict.stop();
   }

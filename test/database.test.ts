@@ -163,7 +163,7 @@ describe('realms with a database of their own', () => {
         return url;
       },
       'Another Pairline server is using this database (the one of the realm clinic): ' +
-        'stop it first, or give this one a database of its own.',
+        'stop it first, give this one a database of its own, or set REDIS_URL for both.',
     ],
   ])('one that %s is told in one sentence, and what was taken is given back', async (_what, aDatabase, sentence) => {
     const main = await temporaryDatabase();
@@ -232,6 +232,18 @@ test('a second server on one database is refused until the first is gone', async
   await expect(take()).rejects.toThrow('Another Pairline server is using this database');
   await first.release();
   await (await take()).release();
+});
+
+test('servers that share a database keep out one that is alone, and it them', async () => {
+  const url = await temporaryDatabase();
+  const take = (shared: boolean) => ServerLock.take({ url, shared, log: quiet, onLost: () => undefined });
+  const [first, second] = [await take(true), await take(true)];
+  await first.release();
+  await expect(take(false)).rejects.toThrow('or set REDIS_URL for both');
+  await second.release();
+  const alone = await take(false);
+  await expect(take(true)).rejects.toThrow('Another Pairline server is using this database');
+  await alone.release();
 });
 
 test('a server whose lock connection broke takes the lock again', async () => {

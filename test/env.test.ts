@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -217,10 +218,15 @@ describe('settings', () => {
       CORS_ORIGIN: '',
       DATABASE_URL: '',
       FILES_URL: '',
+      REDIS_URL: '',
       SMTP_URL: '',
       MAIL_FROM: '',
     };
-    expect(problemsOf({ ...values, NODE_ENV: '' })).toEqual([]);
+    const secrets = {
+      JWT_SECRET: randomBytes(32).toString('base64'),
+      ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    };
+    expect(problemsOf({ ...values, ...secrets, NODE_ENV: '' })).toEqual([]);
     expect(parseEnv({ ...values, ...examples })).toEqual(parseEnv({}));
   });
 });

@@ -11,6 +11,7 @@ import { expectSoon, FileOwner, idOf, PASSWORD, told } from './support/files.js'
 import { aGroup, invite, people as members, post, respond, type Person } from './support/people.js';
 import { TestServer } from './support/server.js';
 import { encode, type TusReply } from './support/tus.js';
+import { byDelta, View } from './support/views.js';
 
 // Files of a conversation are their uploader's; its accepted members may read them.
 
@@ -93,6 +94,55 @@ test('from an invitation to a removal, and to the end of the conversation', asyn
   expect((await ada.ask('DELETE', `/api/conversations/${chat}`)).status).toBe(200);
   await expectUnreadable(hers, other);
   expect((await theirs.get(other)).body.toString()).toBe('67890');
+});
+
+test('a message goes together with its files, or not at all', async () => {
+  const [ada, bob] = (await members(server.url, 2)) as [Person, Person];
+  const hers = FileOwner.as(server.url, ada);
+  const chat = await aGroup(ada, bob);
+  const path = await hers.file(Buffer.from('12345'), { conversationId: chat });
+  const { message_id } = await post(ada, chat, 'look', { files: [idOf(path)] });
+  const remove = () => ada.ask('DELETE', `/api/conversations/${chat}/messages/${message_id}`);
+  const before = (await ada.snapshot()).lines();
+  // All else of the deletion can be written, the file's row cannot.
+  const { url } = server.database;
+  await query(
+    url,
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
+  );
+  await query(url, 'CREATE TRIGGER refuse BEFORE UPDATE ON files FOR EACH ROW EXECUTE FUNCTION refuse()');
+  try {
+    expect((await remove()).status).toBe(500);
+  } finally {
+    await query(url, 'DROP FUNCTION refuse CASCADE');
+  }
+  expect((await ada.snapshot()).lines()).toEqual(before);
+  expect((await hers.get(path)).body.toString()).toBe('12345');
+  const follower = await byDelta(server.url, ada.token, new View());
+  expect((await remove()).status).toBe(200);
+  expect((await ada.snapshot()).of('file')).toEqual([]);
+  expect((await byDelta(server.url, ada.token, follower)).lines()).toEqual((await ada.snapshot()).lines());
+  await expectSoon(() => !existsSync(placeOf(path)));
+});
+
+test('files that several messages name go with the first, with all that are named, and nobody else’s', async () => {
+  const [ada, bob] = (await members(server.url, 2)) as [Person, Person];
+  const [hers, his] = [FileOwner.as(server.url, ada), FileOwner.as(server.url, bob)];
+  const chat = await aGroup(ada, bob);
+  const bytes = Buffer.from('12345');
+  const [one, two, kept] = [await hers.file(bytes), await hers.file(bytes), await hers.file(bytes)];
+  const theirs = await his.file(bytes);
+  const part = await hers.file(bytes, {}, { 'Upload-Concat': 'partial' });
+  const whole = (await hers.create(undefined, { 'Upload-Concat': `final;${part}` })).headers.location!;
+  const named = [[one, two], [two, whole, theirs], [`/api/files/${randomUUID()}`]];
+  const posted = await Promise.all(named.map((paths) => post(ada, chat, '', { files: paths.map(idOf) })));
+  const remove = ({ message_id }: { message_id: string }) => bob.ask('DELETE', `/api/conversations/${chat}/messages/${message_id}`); // prettier-ignore
+  await ada.do('PATCH', `/api/conversations/${chat}/members/${bob.id}`, { role: 'admin' });
+  for (const { status } of await Promise.all(posted.map(remove))) expect(status).toBe(200);
+  expect((await hers.rows()).map(({ id }) => id)).toEqual([idOf(kept)]);
+  for (const path of [one, two, whole]) expect((await hers.get(path)).status).toBe(404);
+  expect((await his.get(theirs)).body.toString()).toBe('12345');
+  await expectSoon(() => [one, two, whole, part].every((path) => !existsSync(placeOf(path))));
 });
 
 test('nobody else reads it: not the invited, those who declined, left or were removed, nor strangers', async () => {

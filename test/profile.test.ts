@@ -64,8 +64,7 @@ function told(id: string, at = server) {
     const listener = (account: string, person: Person, realm: string) => {
       if (account === id) facts.push({ fact, person, realm });
     };
-    events.on(fact, listener);
-    return () => events.off(fact, listener);
+    return events.on(fact, listener);
   });
   later(() => listeners.forEach((off) => off()));
   return facts;
@@ -323,9 +322,11 @@ describe('what others see', () => {
     const { events } = server.app.get(Accounts);
     const key = aKey();
     const seen = new Promise((resolve) => {
-      const look = () => resolve(view(ann.token));
-      events.once('profile.changed', look);
-      later(() => events.off('profile.changed', look));
+      const off = events.on('profile.changed', () => {
+        off();
+        resolve(view(ann.token));
+      });
+      later(off);
     });
     await put('/api/profile/public-key', ann.token, { public_key: key });
     expect(await seen).toMatchObject({ publicKey: key });

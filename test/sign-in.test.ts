@@ -244,9 +244,9 @@ describe('signing in', () => {
 
   test('the hash of nobody is of the parameters that all are of, and no password fits it', async () => {
     const passwords = server.app.get(Passwords);
-    for (const password of ['', PASSWORD]) expect(await passwords.verify(undefined, password)).toBe(false);
+    for (const password of ['', PASSWORD]) expect(await passwords.verify(undefined, password, '192.0.2.1')).toBe(false);
     const { nobodys } = passwords as unknown as { nobodys: string };
-    expect(parseOptions(nobodys)).toEqual(parseOptions(await passwords.hash(PASSWORD)));
+    expect(parseOptions(nobodys)).toEqual(parseOptions(await passwords.hash(PASSWORD, '192.0.2.1')));
   });
 
   test('a password is the same however its accents were typed, and differs by its capitals', async () => {
@@ -445,22 +445,40 @@ describe('wrong passwords', () => {
 });
 
 describe('hashing', () => {
-  test('is done one at a time, and past five hundred that wait is refused as busy', async () => {
+  test('past five hundred of one address that wait is refused as busy, and another gets in', async () => {
     const passwords = server.app.get(Passwords);
-    const hashed = await passwords.hash(PASSWORD);
-    const all = await Promise.allSettled(Array.from({ length: 520 }, () => passwords.verify(hashed, PASSWORD)));
+    const hashed = await passwords.hash(PASSWORD, '192.0.2.1');
+    const flood = Promise.allSettled(
+      Array.from({ length: 520 }, () => passwords.verify(hashed, PASSWORD, '192.0.2.1')),
+    );
+    expect(await passwords.verify(hashed, PASSWORD, '192.0.2.2')).toBe(true);
+    const all = await flood;
     expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(500);
     const refused = all.filter((each) => each.status === 'rejected').map(({ reason }) => reason as unknown);
     expect(refused).toHaveLength(20);
     for (const reason of refused) expect(reason).toMatchObject({ code: 'busy', status: 503, retryAfter: 1 });
-    expect(await passwords.verify(hashed, PASSWORD)).toBe(true);
+    expect(await passwords.verify(hashed, PASSWORD, '192.0.2.1')).toBe(true);
+  });
+
+  test('one address that registers a lot keeps nobody else waiting for all of that', async () => {
+    const passwords = server.app.get(Passwords);
+    const done: string[] = [];
+    const hash = async (address: string) => {
+      await passwords.hash(PASSWORD, address);
+      done.push(address);
+    };
+    // Addresses of one network of 64 bits are one.
+    const flood = Array.from({ length: 20 }, (_, i) => hash(`2001:db8:0:1::${i}`));
+    await Promise.all([...flood, hash('192.0.2.1'), hash('192.0.2.2')]);
+    expect(done.slice(1, 3)).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(done).toHaveLength(22);
   });
 
   test('one address with fifty guesses does not keep another waiting for all of them', async () => {
     const [limits, passwords] = [server.app.get(Limits), server.app.get(Passwords)];
     let answered = 0;
     const guess = async (address: string) => {
-      await limits.guess('default', address, () => passwords.verify(undefined, PASSWORD));
+      await limits.guess('default', address, () => passwords.verify(undefined, PASSWORD, address));
       return ++answered;
     };
     const flood = Array.from({ length: 50 }, () => guess('192.0.2.1'));
@@ -509,7 +527,9 @@ describe('a new password', () => {
     const second = (await login({ email, password: PASSWORD })).body as { token: string; deviceId: string };
     const stranger = await anAccount();
     const ended = new Promise((resolve) => {
-      server.app.get(Accounts).events.once('sessions.ended', (account, ids) => resolve([account, [...ids].sort()]));
+      later(
+        server.app.get(Accounts).events.on('sessions.ended', (account, ids) => resolve([account, [...ids].sort()])),
+      );
     });
     const socket = follower(server.url, token);
     later(() => socket.close());
@@ -535,7 +555,7 @@ describe('a new password', () => {
     const paired = await pair(server.url, handset);
     const { userId } = (await check(paired)).body as { userId: string };
     const email = anEmail();
-    await server.app.get(Accounts).setLogin(await accountOf(userId), { email }, async () => ({ passwordHash: await server.app.get(Passwords).hash(PASSWORD) })); // prettier-ignore
+    await server.app.get(Accounts).setLogin(await accountOf(userId), { email }, async () => ({ passwordHash: await server.app.get(Passwords).hash(PASSWORD, '192.0.2.1') })); // prettier-ignore
     const signedIn = (await login({ email, password: PASSWORD })).body as { token: string };
     await change(userId, 'a new password');
     for (const ended of [signedIn.token, paired]) expect((await check(ended)).status).toBe(401);

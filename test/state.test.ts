@@ -206,11 +206,11 @@ describe('mutations that share a batch', () => {
       fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 40 }), async (steps) => {
         const [together, apart] = [await aParty(url), await aParty(url)];
         const told: unknown[] = [];
-        states.events.on('state.written', (account, { key, json }) => account.id === accountOf(together.token) && told.push([key, json])); // prettier-ignore
+        const off = states.events.on('state.written', (account, { key, json }) => account === accountOf(together.token) && told.push([key, json])); // prettier-ignore
         const atOnce = await Promise.all(steps.map((one) => take(together.web, one)));
         const inTurn: Ack[] = [];
         for (const one of steps) inTurn.push(await take(apart.web, one));
-        states.events.removeAllListeners();
+        off();
         const outcome = ({ ok, code, message }: Ack) => ({ ok, code, message });
         expect(atOnce.map(outcome)).toEqual(inTurn.map(outcome));
         const ok = steps.filter((_, n) => atOnce[n]!.ok);

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { AccountKeys } from '../changes/account-keys.js';
+import { Cluster } from '../cluster/cluster.js';
 import { DEFAULT_REALM } from '../env.js';
 import { Accounts, normalizeName, type Person } from '../sessions/accounts.service.js';
 
@@ -32,6 +33,7 @@ export class Directory implements OnModuleInit {
   constructor(
     private readonly accounts: Accounts,
     private readonly keys: AccountKeys,
+    private readonly cluster: Cluster,
   ) {}
 
   onModuleInit(): void {
@@ -46,6 +48,16 @@ export class Directory implements OnModuleInit {
     events.on('account.joined', (id) => {
       this.hear(id);
       if (this.reading !== undefined) this.joined.add(id);
+    });
+    this.cluster.onGap(() => {
+      const before = this.reading;
+      if (before === undefined) return;
+      const anew = () => {
+        this.names.clear();
+        return this.read();
+      };
+      this.reading = before.then(anew, anew);
+      this.reading.catch(() => undefined); // whoever searches hears of it
     });
   }
 

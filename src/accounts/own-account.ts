@@ -106,7 +106,8 @@ export class OwnAccount {
       throw relayError('bad_request', { detail: 'password is needed to sign in by name' });
     await this.owner.confirm(account, currentPassword, address);
     await this.limits.profile(account.id);
-    const passwordHash = password == null ? undefined : await this.passwords.hash(checkedNewPassword(password));
+    const passwordHash =
+      password == null ? undefined : await this.passwords.hash(checkedNewPassword(password), address);
     await this.accounts.setLogin(account, { name: checked }, (login) => {
       // One that was set meanwhile: to put another in its place takes more than a session.
       if (passwordHash !== undefined && login?.passwordHash !== undefined) throw relayError('busy', { retryAfter: 1 });

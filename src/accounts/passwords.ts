@@ -3,15 +3,20 @@ import { Inject, Injectable } from '@nestjs/common';
 import { parseOptions } from '@node-rs/argon2';
 import { ENV, type BootEnv } from '../env.js';
 import { Metrics } from '../metrics.js';
+import { networkOf } from '../sessions/network.js';
 import { Turns } from '../sessions/turns.js';
 import { HashingThread, type Argon2Parameters } from './hashing-thread.js';
 
-const MOST_WAITING = 500;
+const MOST_WAITING = 5000;
+const MOST_OF_ADDRESS = 500;
 
-/** Passwords as argon2id hashes, by the ARGON2_* settings. */
+/**
+ * Passwords as argon2id hashes, by the ARGON2_* settings. The hashes of one address take turns: whoever asks for many waits for
+ * themselves, and others for one of each address at the most. `address` counts by its network.
+ */
 @Injectable()
 export class Passwords {
-  private readonly turns = new Turns(MOST_WAITING);
+  private readonly turns = new Turns(MOST_WAITING, MOST_OF_ADDRESS);
   private readonly parameters: Argon2Parameters;
   /** The hash of no password, by the same parameters. */
   private readonly nobodys: string;
@@ -27,13 +32,13 @@ export class Passwords {
   }
 
   /** In the text form that holds its parameters. Throws `busy` when too many wait. */
-  hash(password: string): Promise<string> {
-    return this.inTurn(() => this.thread.hash(bytesOf(password), this.parameters));
+  hash(password: string, address: string): Promise<string> {
+    return this.inTurn(address, () => this.thread.hash(bytesOf(password), this.parameters));
   }
 
   /** Without a hash it is never right, and takes as long. Throws `busy` when too many wait. */
-  async verify(hashed: string | undefined, password: string): Promise<boolean> {
-    const right = await this.inTurn(() => this.thread.verify(hashed ?? this.nobodys, bytesOf(password)));
+  async verify(hashed: string | undefined, password: string, address: string): Promise<boolean> {
+    const right = await this.inTurn(address, () => this.thread.verify(hashed ?? this.nobodys, bytesOf(password)));
     return right && hashed !== undefined;
   }
 
@@ -49,8 +54,8 @@ export class Passwords {
     );
   }
 
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    return this.turns.take('', () => {
+  private inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
+    return this.turns.take(networkOf(address), () => {
       this.metrics.passwordHashes.inc();
       return work();
     });

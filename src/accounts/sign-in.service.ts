@@ -67,7 +67,9 @@ export class SignIn {
     const isNameTaken = name !== undefined && (await this.accounts.find(realm, { name })) !== undefined;
     await this.limits.answer(isEmailTaken || isNameTaken, origin.address);
     if (isEmailTaken || isNameTaken) throw relayError(isEmailTaken ? 'email_taken' : 'name_taken');
-    return this.create(realm, checked, origin.address, { passwordHash: await this.passwords.hash(password) });
+    return this.create(realm, checked, origin.address, {
+      passwordHash: await this.passwords.hash(password, origin.address),
+    });
   }
 
   private async create(realm: string, person: Person, address: string, marks: LoginMarks): Promise<AccountKey> {
@@ -90,7 +92,7 @@ export class SignIn {
     const login = await this.accounts.find(realm, by);
     const who = `${realm} ${'email' in by ? normalizeEmail(by.email) : normalizeName(by.name)}`;
     const right = await this.limits.guess(who, address, async () =>
-      (await this.passwords.verify(login?.passwordHash, password)) ? login : undefined,
+      (await this.passwords.verify(login?.passwordHash, password, address)) ? login : undefined,
     );
     if (right === undefined) {
       if (login !== undefined)
@@ -100,19 +102,19 @@ export class SignIn {
         );
       throw relayError('wrong_credentials');
     }
-    return this.passwords.needsRehash(right.passwordHash!) ? this.rehash(right, password) : right;
+    return this.passwords.needsRehash(right.passwordHash!) ? this.rehash(right, password, address) : right;
   }
 
-  private async rehash(login: Login, password: string): Promise<Login> {
+  private async rehash(login: Login, password: string, address: string): Promise<Login> {
     const { account, passwordHash } = login;
-    const data = { passwordHash: await this.passwords.hash(password) };
+    const data = { passwordHash: await this.passwords.hash(password, address) };
     // Not over one that was set meanwhile.
     const where = { accountId: account.id, passwordHash };
     const { count } = await account.home.database.prisma.login.updateMany({ where, data });
     if (count === 1) return { ...login, ...data };
     // Hashed anew by another sign-in at the same moment, or changed.
     const now = await this.accounts.loginOf(account);
-    return now && (await this.passwords.verify(now.passwordHash, password)) ? now : login;
+    return now && (await this.passwords.verify(now.passwordHash, password, address)) ? now : login;
   }
 
   /**
@@ -162,7 +164,7 @@ export class SignIn {
     how?: { byMail?: boolean; spared?: string },
   ): Promise<void> {
     checkedNewPassword(newPassword);
-    await this.renewal.changePassword(account, await this.passwords.hash(newPassword), address, how);
+    await this.renewal.changePassword(account, await this.passwords.hash(newPassword, address), address, how);
   }
 }
 

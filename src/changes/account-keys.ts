@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { Cluster } from '../cluster/cluster.js';
 import { Databases } from '../database/databases.js';
 import { DEFAULT_REALM, ENV, keyId, type BootEnv } from '../env.js';
 import { AccountKey, type Home } from './account-key.js';
@@ -46,8 +47,14 @@ export class AccountKeys {
 
   constructor(
     private readonly databases: Databases,
+    private readonly cluster: Cluster,
     @Inject(ENV) env: BootEnv,
   ) {
+    cluster.hear('key.forgotten', (id: string) => this.drop(id));
+    cluster.onGap(() => {
+      this.forgotten++;
+      this.cache.clear();
+    });
     this.encryptionKeys = [env.encryptionKey, ...(env.encryptionKeyPrevious ? [env.encryptionKeyPrevious] : [])];
   }
 
@@ -82,6 +89,11 @@ export class AccountKeys {
 
   /** The account is gone, or was joined to another: who asks next looks again. */
   forget(id: string): void {
+    this.drop(id);
+    this.cluster.tell('key.forgotten', id);
+  }
+
+  private drop(id: string): void {
     this.forgotten++;
     this.cache.delete(id);
   }

@@ -60,6 +60,8 @@ export interface Written<State = unknown> {
   changed: ChangedRow[];
   /** What those who share rows are to be told (`share`). */
   shared?: Chunk[];
+  /** What follows from it in other accounts: written next, in the same transaction. No two name the same row. */
+  following?: Mutation[];
   /** Done once it is committed. */
   afterwards?: () => void;
 }

@@ -8,6 +8,7 @@ import type { Feed } from './feed.js';
 import type { ChangedRow } from './chunk.js';
 import type { Mutation, Numbered, Outcome, Writer, Written } from './kind.js';
 import { countOut, numbering, toChunks, type NumberRow } from './numbering.js';
+import { refuseJoined } from './sharing.js';
 
 const MAX_ROWS = 128;
 const MAX_BYTES = 1_048_576;
@@ -258,6 +259,7 @@ export class Lane {
     const outcomes = new Array<Outcome>(items.length).fill({ result: 'missing' });
     const changed: ChangedRow[] = [];
     const shared: Chunk[] = [];
+    const following: Mutation[] = [];
     const afterwards: (() => void)[] = [];
     const byKind = new Map<string, { places: number[]; items: Numbered[] }>();
     items.forEach((item, place) => {
@@ -276,9 +278,24 @@ export class Lane {
       written.outcomes.forEach((outcome, i) => (outcomes[share.places[i]!] = outcome));
       changed.push(...written.changed);
       shared.push(...(written.shared ?? []));
+      following.push(...(written.following ?? []));
       if (written.afterwards !== undefined) afterwards.push(written.afterwards);
     }
+    if (following.length > 0) {
+      const followed = await this.follow(client, following);
+      shared.push(...followed.chunks);
+      afterwards.push(followed.afterwards);
+    }
     return { outcomes, changed, shared, afterwards: () => afterwards.forEach((then) => then()) };
+  }
+
+  /** Fails like a deadlock, to be tried again, when one of the accounts was joined to another in this moment. */
+  private async follow(client: pg.Client, mutations: Mutation[]): Promise<{ chunks: Chunk[]; afterwards: () => void }> {
+    const { counts, items } = countOut(mutations);
+    const chunks = toChunks(await client.query<NumberRow>(numbering(counts)), counts);
+    if (chunks.size < counts.size) await refuseJoined(client, [...counts.keys()]);
+    const { changed, shared = [], afterwards = () => undefined } = await this.write(client, items, chunks);
+    return { chunks: [...fill(chunks, changed), ...shared], afterwards };
   }
 
   private writer(kind: string): Writer | undefined {

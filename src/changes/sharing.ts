@@ -161,7 +161,7 @@ async function point(
 }
 
 /** One that is gone needs nothing; one that was joined to another has members' rows that name the other by now. */
-async function refuseJoined(client: ClientBase, accounts: string[]): Promise<void> {
+export async function refuseJoined(client: ClientBase, accounts: string[]): Promise<void> {
   const joined = await client.query('SELECT FROM accounts WHERE id = ANY ($1::uuid[]) AND joined_into IS NOT NULL', [
     accounts,
   ]);

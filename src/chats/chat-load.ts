@@ -1,8 +1,10 @@
 import type { ClientBase } from 'pg';
 import type { AccountKey } from '../changes/account-key.js';
 import type { Numbered } from '../changes/kind.js';
-import { keyRowId, NEVER, reactionRowId, type Contents, type Member, type RowKind } from './chat.js';
+import { blockersOf } from './blocking.js';
+import { keyRowId, reactionRowId, type Contents, type Member, type RowKind } from './chat.js';
 import { ChatState, type Row } from './chat-state.js';
+import { loadWaiting } from './chat-waiting.js';
 import type { ChatMutation } from './operation.js';
 
 /*
@@ -12,9 +14,6 @@ import type { ChatMutation } from './operation.js';
 
 export type Item = Numbered<ChatMutation>;
 
-/** Of what was there before, who accepts an invitation gets the newest. */
-const HISTORY_MESSAGES = 5000;
-const HISTORY_REACTIONS = 50_000;
 /** Keeps a part of a statement from being turned round: a plan made while a table was small would read it whole for ever. */
 const BY_KEY = 'LIMIT 1000000';
 /** Operations that need no more of the members than the table says: those that come in crowds. */
@@ -27,11 +26,11 @@ const SHUNNED = new Set<ChatMutation['op']>(['create', 'invite', 'post', 'edit',
 export async function load(client: ClientBase, items: Item[]): Promise<Map<string, ChatState>> {
   const accounts = new Map(items.map(({ mutation: { account } }) => [account.id, account]));
   const ids = [...accounts.keys()];
-  const [members, infos] = await Promise.all([
+  const [members, infos, blockers] = await Promise.all([
     membersOf(client, ids),
     rowsOf(client, accounts, ids.map((id) => [id, 'chat', id])), // prettier-ignore
+    blockersOf(client, items.flatMap(authorsOf)), // prettier-ignore
   ]);
-  const blockers = new Map<string, Set<string>>();
   const chats = new Map(ids.map((id) => [id, new ChatState(accounts.get(id)!, members.get(id) ?? new Map<string, Member>(), blockers)])); // prettier-ignore
   for (const [chat, row] of infos) chats.get(chat)!.load(row);
 
@@ -40,8 +39,7 @@ export async function load(client: ClientBase, items: Item[]): Promise<Map<strin
     rowsOf(client, accounts, named.flatMap(({ item, chat }) => keysOf(item, chat))), // prettier-ignore
     peopleOf(client, accounts, whole(items)),
     reactionsOf(client, named.flatMap(({ item, chat }) => deletedBy(item, chat))), // prettier-ignore
-    loadBlockers(client, new Set(items.flatMap(authorsOf)), blockers), // prettier-ignore
-    ...named.map(({ item, chat }) => loadWaiting(client, item, chat)),
+    loadWaiting(client, items, chats),
   ]);
   for (const [chat, row] of [...reactions, ...rows, ...people]) chats.get(chat)!.load(row);
   return chats;
@@ -148,65 +146,6 @@ function authorsOf({ mutation: { op, row } }: Item): string[] {
   return SHUNNED.has(op) ? [row.by] : [];
 }
 
-/**
- * Adds who blocks these accounts, by the ids of those joined to them too. Mostly that is nobody; and never they themselves, who
- * may have blocked one that was joined to them since.
- */
-async function loadBlockers(
-  client: ClientBase,
-  authors: Set<string>,
-  blockers: Map<string, Set<string>>,
-): Promise<void> {
-  if (authors.size === 0) return;
-  const { rows } = await client.query<[author: string, account: string]>({
-    name: 'chat-blockers',
-    text: `SELECT u.id, b.account_id FROM unnest($1::uuid[]) AS u(id)
-           CROSS JOIN LATERAL (
-             SELECT u.id UNION ALL SELECT a.id FROM accounts a WHERE a.joined_into = u.id) AS known(id)
-           CROSS JOIN LATERAL (
-             SELECT b.account_id FROM blocks b WHERE b.id = known.id::text AND b.account_id <> u.id AND NOT b.deleted ${BY_KEY}) b`,
-    values: [[...authors]],
-    rowMode: 'array',
-  });
-  for (const [author, account] of rows) blockers.set(author, (blockers.get(author) ?? new Set()).add(account));
-}
-
-/** What somebody gets who accepts: the newest messages since they may see any, with what was said to them. */
-async function loadWaiting(client: ClientBase, { mutation }: Item, chat: ChatState): Promise<void> {
-  if (mutation.op !== 'answer' || !mutation.row.accepted) return;
-  const { by, invitationId } = mutation.row;
-  const member = chat.membersOf(by).find((m) => m.invitationId === invitationId);
-  if (member === undefined || member.visibleFrom === NEVER) return;
-  const { rows: blocked } = await client.query<{ id: string }>({
-    name: 'chat-blocked',
-    text: 'SELECT id FROM blocks WHERE account_id = $1 AND NOT deleted',
-    values: [by],
-  });
-  const blockedIds = new Set(blocked.map(({ id }) => id));
-  const unwanted = new Set(
-    [...chat.members.values()]
-      .filter((m) => blockedIds.has(m.userId) || blockedIds.has(m.accountId))
-      .map((m) => m.userId),
-  );
-  const since = async (kind: RowKind, from: number, most: number) => {
-    const { rows } = await client.query<Columns>({
-      name: 'chat-since',
-      // What is in them matters only to who wants nothing of somebody: it may be hundreds of megabytes.
-      text: `SELECT r.account_id, r.kind, r.id, r.born, r.seq, r.at, CASE WHEN $5 THEN r.content END FROM shared_rows r
-             WHERE r.account_id = $1 AND r.kind = $2 AND r.born >= $3 AND NOT r.deleted ORDER BY r.born DESC LIMIT $4`,
-      values: [chat.account.id, kind, from, most, unwanted.size > 0],
-      rowMode: 'array',
-    });
-    return rows;
-  };
-  const messages = await since('chat.message', member.visibleFrom, HISTORY_MESSAGES);
-  const from = messages.length < HISTORY_MESSAGES ? member.visibleFrom : Number(messages.at(-1)![3]);
-  const reactions = await since('chat.reaction', from, HISTORY_REACTIONS);
-  const wanted = (row: Columns) => unwanted.size === 0 || !unwanted.has(authorOf(chat.account, row));
-  const rows = [...messages, ...reactions].filter(wanted).map((row) => unopened(row)[1]);
-  chat.await(invitationId, { rows, from });
-}
-
 type Accounts = ReadonlyMap<string, AccountKey>;
 type Columns = [chat: string, kind: RowKind, id: string, born: string, seq: string, at: string, content: Buffer | null];
 type Found = [chat: string, row: Row];
@@ -221,8 +160,4 @@ function opened(accounts: Accounts, columns: Columns): Found {
   const [, kind, id, , , , sealed] = columns;
   row.content = sealed && (JSON.parse(accounts.get(chat)!.open(kind, id, sealed)) as Contents[RowKind]);
   return [chat, row];
-}
-
-function authorOf(chat: AccountKey, [, kind, id, , , , sealed]: Columns): string {
-  return (JSON.parse(chat.open(kind, id, sealed!)) as { userId: string }).userId;
 }

@@ -8,7 +8,10 @@ const FILES_OF_MESSAGE = 100;
 export class PostDto {
   @ContentText() @Allow() messageContent!: unknown;
 
-  @IdText({ required: false, description: 'Chosen by the client, so that it can send again; a new one when absent' })
+  @IdText({
+    required: false,
+    description: 'Chosen by the client, so that it can send again: not `.` or `..`; a new one when absent',
+  })
   @IsOptional()
   messageId?: string | null;
 

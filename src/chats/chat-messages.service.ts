@@ -1,15 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
-import { AccountKeys } from '../changes/account-keys.js';
-import { Changes } from '../changes/changes.js';
 import { ENV, type BootEnv } from '../env.js';
 import { Limits } from '../sessions/limits.js';
 import type { Session } from '../sessions/session.js';
 import { ChatAccounts } from './chat-accounts.js';
 import { ChatOperations, EVERYBODY } from './chat-operations.js';
-import { checkedContent } from './checked-content.js';
-import type { Reply } from './operation.js';
+import { checkedContent, checkedMessageId } from './checked-content.js';
 
 /** What a client writes; `content` is not looked into. */
 export interface Written {
@@ -26,13 +23,14 @@ export class ChatMessages {
   constructor(
     private readonly chats: ChatAccounts,
     private readonly operations: ChatOperations,
-    private readonly changes: Changes,
-    private readonly keys: AccountKeys,
     private readonly limits: Limits,
     @Inject(ENV) private readonly env: BootEnv,
   ) {}
 
-  /** The same `messageId` again is the same message. Throws `invalid_content`, `message_id_taken`, `key_outdated`. */
+  /**
+   * The same `messageId` again is the same message. Throws `invalid_content`, `invalid_string`, `message_id_taken`,
+   * `key_outdated`.
+   */
   async post(
     session: Session,
     id: string,
@@ -40,6 +38,7 @@ export class ChatMessages {
     by?: string,
   ): Promise<{ message_id: string; number: number }> {
     const checked = this.checked(content);
+    checkedMessageId(messageId);
     const chat = await this.admitted(session, id);
     const row = { by: session.account.id, messageId, content: checked, epoch, files };
     const reply = await this.operations.do(chat, 'post', row, { by });
@@ -57,8 +56,7 @@ export class ChatMessages {
   async remove(session: Session, id: string, messageId: string, by?: string): Promise<void> {
     const chat = await this.admitted(session, id);
     const row = { by: session.account.id, messageId };
-    const { files } = await this.operations.do(chat, 'delete', row, { numbers: EVERYBODY, by });
-    if (files !== undefined) await this.removeFiles(session, files);
+    await this.operations.do(chat, 'delete', row, { numbers: EVERYBODY, by });
   }
 
   /** One of a person and message; null takes it back. Throws `invalid_content`, `message_not_found`, `key_outdated`. */
@@ -88,16 +86,6 @@ export class ChatMessages {
     // First, and for what is nothing too: else who is over the bound would learn from it which conversations there are.
     await this.limits.post(session.account.id);
     return this.chats.find(session, id);
-  }
-
-  /** Of the author's account, whoever deleted the message. One that is gone already is as it should be. */
-  private async removeFiles({ account: { home } }: Session, { accountId, ids }: NonNullable<Reply['files']>) {
-    const account = await this.keys.find(accountId, home.realm);
-    if (account === undefined) return;
-    const at = Date.now();
-    await this.changes.submit(
-      ids.map((id) => ({ account, kind: 'file', id, op: 'delete', row: null, at, bytes: 128 })),
-    );
   }
 }
 

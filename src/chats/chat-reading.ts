@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
+import { blocksOf } from './blocking.js';
 import { keyRowId, NEVER, toChatView, toMemberView, type ChatContent, type ChatView, type MemberView, type Role } from './chat.js'; // prettier-ignore
 import { Memberships, type Membership } from './memberships.js';
 import { MessageReading } from './message-reading.js';
@@ -67,9 +68,7 @@ export class ChatReading {
     const own = await rowsAt('chat.member', pending.map(({ chat, member }) => ({ chat, id: member.userId }))); // prettier-ignore
     const inviters = await rowsAt('chat.member', pending.map(({ chat }, i) => ({ chat, id: own[i]?.content.invitedBy ?? '' }))); // prettier-ignore
     const keys = await keysOf(pending, infos);
-    const where = { accountId: account.id, deleted: false };
-    const blocks = await account.home.database.prisma.block.findMany({ where, select: { id: true } });
-    const blocked = new Set(blocks.map(({ id }) => id));
+    const blocked = (await blocksOf(account.home.database.pool, [account.id]))(account.id);
     return pending.flatMap(({ chat, member: { invitationId } }, i) => {
       const [info, inviter] = [infos[i], inviters[i]?.content];
       // It may have ended at this moment.

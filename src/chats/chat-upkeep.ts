@@ -23,10 +23,10 @@ export class ChatUpkeep implements OnModuleInit, OnApplicationBootstrap {
 
   onModuleInit(): void {
     const { events } = this.accounts;
-    events.on('account.deleted', (id) => void this.orLater(() => this.lose(id)));
-    events.on('profile.changed', (id, _, realm) => void this.orLater(() => this.tell(id, realm)));
+    events.onOwn('account.deleted', (id) => void this.orLater(() => this.lose(id)));
+    events.onOwn('profile.changed', (id, _, realm) => void this.orLater(() => this.tell(id, realm)));
     // The one that two became may have another name.
-    events.on('account.joined', (id) => void this.orLater(() => this.tell(id)));
+    events.onOwn('account.joined', (id) => void this.orLater(() => this.tell(id)));
   }
 
   /** Whose account went when the server died on the way has left too. */

@@ -1,5 +1,6 @@
-import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
+import { Cluster } from '../cluster/cluster.js';
+import { Facts } from '../cluster/facts.js';
 import type { ChatView, MemberView, MessageView } from './chat.js';
 
 /** `to`: the accounts that are to know. Those who know the same share one array. */
@@ -23,4 +24,8 @@ export type ChatFact =
 
 /** `by` is the connection that caused it, when one did. */
 @Injectable()
-export class ChatEvents extends EventEmitter<{ 'chat.happened': [fact: ChatFact, by?: string] }> {}
+export class ChatEvents extends Facts<{ 'chat.happened': [fact: ChatFact, by?: string] }> {
+  constructor(cluster: Cluster) {
+    super(cluster, 'chats');
+  }
+}

@@ -1,12 +1,14 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ClientBase } from 'pg';
+import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
 import type { Outcome, Writer, Written } from '../changes/kind.js';
 import { ENV, type BootEnv } from '../env.js';
+import { fileRemovals } from './chat-files.js';
 import { load, type Item } from './chat-load.js';
 import { store } from './chat-store.js';
 import { decide } from './decide.js';
-import type { Bounds, Decided } from './operation.js';
+import type { Bounds, Decided, Decision } from './operation.js';
 
 /**
  * All that happens in chats. A mutation's account is the chat's; its chats are loaded once a batch, its operations are decided
@@ -20,6 +22,7 @@ export class ChatKind implements Writer, OnModuleInit {
 
   constructor(
     private readonly changes: Changes,
+    private readonly keys: AccountKeys,
     @Inject(ENV) { limits }: BootEnv,
   ) {
     this.bounds = limits;
@@ -31,13 +34,18 @@ export class ChatKind implements Writer, OnModuleInit {
 
   async write(client: ClientBase, items: Item[]): Promise<Written<Decided>> {
     const chats = await load(client, items);
-    const outcomes = items.map(({ mutation, seq }): Outcome<Decided> => {
+    const decided = items.map(({ mutation, seq }) => {
       const chat = chats.get(mutation.account.id)!;
       chat.begin(seq, mutation.numbers ?? 1, mutation.at);
-      const decision = decide(chat, mutation, this.bounds);
-      if ('refused' in decision) return { result: 'stale', seq, state: decision };
-      return { result: decision.unchanged ? 'duplicate' : 'applied', seq, state: decision };
+      return { mutation, seq, decision: decide(chat, mutation, this.bounds) };
     });
-    return { outcomes, changed: [], shared: await store(client, [...chats.values()]) };
+    const shared = await store(client, [...chats.values()]);
+    const following = await fileRemovals(client, this.keys, decided);
+    return { outcomes: decided.map(toOutcome), changed: [], shared, following };
   }
+}
+
+function toOutcome({ seq, decision }: { seq: number; decision: Decision }): Outcome<Decided> {
+  if ('refused' in decision) return { result: 'stale', seq, state: decision };
+  return { result: decision.unchanged ? 'duplicate' : 'applied', seq, state: decision };
 }

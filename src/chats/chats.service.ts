@@ -13,7 +13,10 @@ import { toPerson, type Operations, type Person, type WrappedKey } from './opera
 /** More users than one account is in a chat as, once others were joined to it. */
 const JOINED = 100;
 
-/** Groups, who is in them, and their keys. Each of these throws `conversation_not_found` to who is not in the conversation. */
+/**
+ * Groups, who is in them, and their keys. Each of these throws `conversation_not_found` to who is not in the conversation, and
+ * `rate_limited`.
+ */
 @Injectable()
 export class Chats {
   constructor(
@@ -24,7 +27,7 @@ export class Chats {
     private readonly limits: Limits,
   ) {}
 
-  /** A group with one member. Answers its id. Throws `rate_limited`. */
+  /** A group with one member. Answers its id. */
   async create(session: Session, name?: string): Promise<string> {
     await this.limits.invitation(session.account.id);
     const creator = await this.self(session.account);
@@ -33,9 +36,9 @@ export class Chats {
     return chat.id;
   }
 
-  /** Throws `chat_direct`, `role_missing`, `rate_limited`. */
+  /** Throws `chat_direct`, `role_missing`. */
   rename(session: Session, id: string, name: string): Promise<unknown> {
-    return this.writing(session, id, (chat, by) => this.operations.do(chat, 'rename', { by, name }));
+    return this.as(session, id, (chat, by) => this.operations.do(chat, 'rename', { by, name }));
   }
 
   /** The last one to leave ends it. Throws `owner_must_hand_over`. */
@@ -60,16 +63,16 @@ export class Chats {
     );
   }
 
-  /** The first for an epoch wins. Throws `epoch_taken`, `epoch_unknown`, `keys_incomplete`, `rate_limited`. */
+  /** The first for an epoch wins. Throws `epoch_taken`, `epoch_unknown`, `keys_incomplete`. */
   rotate(session: Session, id: string, epoch: number, keys: { userId: string; key: string }[]): Promise<unknown> {
-    return this.writing(session, id, (chat, by) =>
+    return this.as(session, id, (chat, by) =>
       this.operations.do(chat, 'rotate', { by, epoch, keys }, { numbers: keys.length + 1 }),
     );
   }
 
-  /** Throws `person_not_found`, `epoch_unknown`, `rate_limited`. */
+  /** Throws `person_not_found`, `epoch_unknown`. */
   giveKeys(session: Session, id: string, userId: string, keys: WrappedKey[]): Promise<unknown> {
-    return this.writing(session, id, (chat, by) =>
+    return this.as(session, id, (chat, by) =>
       this.operations.do(chat, 'giveKeys', { by, userId, keys }, { numbers: keys.length }),
     );
   }
@@ -99,17 +102,9 @@ export class Chats {
     if (ended) await this.sweep.clear(chat);
   }
 
-  /** What takes room for good is bound as messages are. */
-  private async writing<T>(
-    session: Session,
-    id: string,
-    work: (chat: AccountKey, by: string) => Promise<T>,
-  ): Promise<T> {
-    await this.limits.post(session.account.id);
-    return this.as(session, id, work);
-  }
-
+  /** Bound as messages are: each writes, even one that is refused. */
   private async as<T>(session: Session, id: string, work: (chat: AccountKey, by: string) => Promise<T>): Promise<T> {
+    await this.limits.post(session.account.id);
     return work(await this.chats.find(session, id), session.account.id);
   }
 }

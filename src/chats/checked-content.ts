@@ -11,3 +11,12 @@ export function checkedContent(content: unknown, maxLength: number): string {
   if (Buffer.byteLength(content, 'base64') < LEAST_BYTES) throw relayError('invalid_content');
   return content;
 }
+
+/** An id is a part of a path, and these mean other paths, however they are escaped (RFC 3986, section 5.2.4). */
+const DOTS = new Set(['.', '..']);
+
+/** Throws `invalid_string`. */
+export function checkedMessageId(id: string): string {
+  if (DOTS.has(id)) throw relayError('invalid_string', { detail: 'messageId' });
+  return id;
+}

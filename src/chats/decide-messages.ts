@@ -89,7 +89,7 @@ export function remove(
       chat.put('chat.reaction', reaction.id, null, () => to);
   const owner = chat.members.get(userId);
   return {
-    ...(files && owner ? { reply: { files: { accountId: owner.accountId, ids: files } } } : {}),
+    ...(files && owner ? { files: { accountId: owner.accountId, ids: files } } : {}),
     facts: [{ name: 'chat.deleted', chatId: chat.account.id, messageId, to }],
   };
 }

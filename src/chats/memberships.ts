@@ -4,6 +4,7 @@ import type { AccountKey } from '../changes/account-key.js';
 import { AccountKeys } from '../changes/account-keys.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
+import { blockersOf } from './blocking.js';
 import { foremost, NEVER, type Member, type MemberState } from './chat.js';
 import { rowsAt } from './shared-rows.js';
 
@@ -45,14 +46,16 @@ export class Memberships {
   async hearers(session: Session, id: string) {
     const { chat, member } = await this.of(session, id);
     const { userId, accountId } = member;
-    const { rows } = await chat.home.database.pool.query<{ account_id: string }>(
-      `SELECT DISTINCT m.account_id FROM chat_members m
-       WHERE m.chat_id = $1 AND m.state = 'accepted' AND m.account_id <> $2 AND NOT EXISTS (
-         SELECT FROM blocks b WHERE b.account_id = m.account_id AND b.id = ANY ($3) AND NOT b.deleted)`,
-      [chat.id, accountId, [userId, accountId]],
-    );
-    const [row] = await rowsAt('chat.member', [{ chat, id: userId }]);
-    const accounts = rows.map(({ account_id }) => account_id);
+    const { pool } = chat.home.database;
+    const [{ rows }, blockers, [row]] = await Promise.all([
+      pool.query<{ account_id: string }>(
+        `SELECT DISTINCT account_id FROM chat_members WHERE chat_id = $1 AND state = 'accepted' AND account_id <> $2`,
+        [chat.id, accountId],
+      ),
+      blockersOf(pool, [accountId]),
+      rowsAt('chat.member', [{ chat, id: userId }]),
+    ]);
+    const accounts = rows.map(({ account_id }) => account_id).filter((each) => !blockers.get(accountId)?.has(each));
     return { chatId: chat.id, userId, name: row?.content.name ?? '', accounts };
   }
 

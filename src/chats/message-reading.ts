@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
+import { blocksOf } from './blocking.js';
 import { toMessageView, type MessageView } from './chat.js';
 import { Memberships, type Membership } from './memberships.js';
 import { newestRows, rowsAt, rowsOf, type StoredRow } from './shared-rows.js';
@@ -68,9 +69,7 @@ export class MessageReading {
 
   /** What somebody said whom the account has blocked since did come. */
   private async heardBy({ account }: Session): Promise<Heard> {
-    const where = { accountId: account.id, deleted: false };
-    const blocks = await account.home.database.prisma.block.findMany({ where, select: { id: true, at: true } });
-    const since = new Map(blocks.map(({ id, at }) => [id, Number(at)]));
+    const since = (await blocksOf(account.home.database.pool, [account.id]))(account.id);
     return ({ at, content: { userId } }) => at < (since.get(userId) ?? Infinity);
   }
 }

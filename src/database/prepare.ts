@@ -62,7 +62,7 @@ async function embedded(env: Env, log: Pick<Log, 'info' | 'warn' | 'error'>): Pr
 async function outside(
   which: string,
   url: string,
-  { databaseWaitMs }: Env,
+  { databaseWaitMs, redisUrl }: Env,
   log: Pick<Log, 'info' | 'warn'>,
   onLost: () => void,
   signal?: AbortSignal,
@@ -71,7 +71,7 @@ async function outside(
   // The two are often started together, and Postgres takes longer.
   for (let attempt = 1; ; attempt++) {
     try {
-      const lock = await ServerLock.take({ url, which, log, onLost });
+      const lock = await ServerLock.take({ url, which, log, shared: redisUrl !== undefined, onLost });
       return { url, stop: () => lock.release() };
     } catch (error) {
       if (!isConnectionError(error) || isMissing(error)) throw refusal(which, error);

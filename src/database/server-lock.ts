@@ -12,13 +12,15 @@ export interface ServerLockOptions {
   /** Of several, as a person knows it: "of the realm clinic". */
   which?: string;
   log: Pick<Log, 'info' | 'warn'>;
+  /** Several servers that share the database: they keep out one that is alone, and it them. */
+  shared?: boolean;
   /** Another server took over while the database was away. This one has to stop. */
   onLost: () => void;
 }
 
 /**
- * One server process serves a database at a time, because who is connected is known in memory only. The lock lives as long
- * as a connection of its own: Postgres lets go of it when the process dies.
+ * One server process serves a database at a time, because who is connected is known in memory only; or several that tell each other
+ * (REDIS_URL). The lock lives as long as a connection of its own: Postgres lets go of it when the process dies.
  */
 export class ServerLock {
   private client?: pg.Client;
@@ -33,7 +35,7 @@ export class ServerLock {
     if (await lock.connect()) return lock;
     const which = options.which === undefined ? '' : ` (the one ${options.which})`;
     throw new StartupError(
-      `Another Pairline server is using this database${which}: stop it first, or give this one a database of its own.`,
+      `Another Pairline server is using this database${which}: stop it first, give this one a database of its own, or set REDIS_URL for both.`,
     );
   }
 
@@ -70,8 +72,9 @@ export class ServerLock {
   }
 
   private async tryLock(client: pg.Client): Promise<boolean> {
+    const lock = this.options.shared ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock';
     for (;;) {
-      const { rows } = await client.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [LOCK]);
+      const { rows } = await client.query<{ taken: boolean }>(`SELECT ${lock}($1) AS taken`, [LOCK]);
       if (rows[0]?.taken) return true;
       const { rowCount } = await client.query(
         `SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity

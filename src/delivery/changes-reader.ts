@@ -107,8 +107,10 @@ export class ChangesReader {
     const over = () => {
       clearTimeout(timer);
       unfollow();
-      untrack();
       response.off('close', resolve);
+      // Not before the answer is out: a server that stops waits for it.
+      if (response.closed) untrack();
+      else response.once('close', untrack);
       this.metrics.longPolls.dec({ what: 'changes' });
     };
     const check = () => {

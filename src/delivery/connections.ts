@@ -96,9 +96,17 @@ export class Connections {
   recall(account: string): void {
     this.ended.set(`${account}:${EVERY}`, { at: performance.now(), code: 'resume_required' });
     const { phones, browsers, streams } = this.of(account);
-    for (const connection of [...phones, ...browsers, ...streams])
-      if (connection instanceof Peer) connection.interrupt('resume_required');
-      else connection.end('resume_required');
+    for (const connection of [...phones, ...browsers, ...streams]) letGo(connection, 'resume_required');
+  }
+
+  /** The same for everybody: to resume, or because the server stops. */
+  recallAll(code: 'resume_required' | 'stopping'): void {
+    for (const connection of [...this.all()]) letGo(connection, code);
+  }
+
+  /** Whether a stream or poll is still tracked. */
+  has(stream: Closable): boolean {
+    return this.of(stream.session!.account.id).streams.has(stream);
   }
 
   private endedSince(connection: Closable, since: number): ErrorCode | undefined {
@@ -125,6 +133,11 @@ export class Connections {
     const { phones, browsers, streams } = this.of(account);
     if (phones.size + browsers.size + streams.size === 0) this.accounts.delete(account);
   }
+}
+
+function letGo(connection: Closable, code: ErrorCode): void {
+  if (connection instanceof Peer) connection.interrupt(code);
+  else connection.end(code);
 }
 
 function devicesOf({ session, tokenDeviceId }: Closable): string[] {

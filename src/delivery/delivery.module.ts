@@ -3,6 +3,7 @@ import { ChatsModule } from '../chats/chats.module.js';
 import { MessagingModule } from '../messaging/messaging.module.js';
 import { PairingModule } from '../pairing/pairing.module.js';
 import { SyncModule } from '../sync/sync.module.js';
+import { Broadcast } from './broadcast.js';
 import { ChangesController } from './changes.controller.js';
 import { ChangesReader } from './changes-reader.js';
 import { ChatHandlers } from './chat-handlers.js';
@@ -10,6 +11,7 @@ import { ChatRelay } from './chat-relay.js';
 import { Connections } from './connections.js';
 import { Departures } from './departures.js';
 import { Doorman } from './doorman.js';
+import { Elsewhere } from './elsewhere.js';
 import { EventDesk } from './event-desk.js';
 import { Handlers } from './handlers.js';
 import { Handshakes } from './handshakes.js';
@@ -27,12 +29,14 @@ import { WebSocketDoor } from './websocket.door.js';
   imports: [ChatsModule, MessagingModule, PairingModule, SyncModule],
   controllers: [ChangesController],
   providers: [
+    Broadcast,
     ChangesReader,
     ChatHandlers,
     ChatRelay,
     Connections,
     Departures,
     Doorman,
+    Elsewhere,
     EventDesk,
     Handlers,
     Handshakes,

@@ -1,9 +1,10 @@
 import { Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Changes } from '../changes/changes.js';
+import { Cluster } from '../cluster/cluster.js';
 import { Accounts } from '../sessions/accounts.service.js';
 import { Devices } from '../sessions/devices.service.js';
 import { LastSeen } from '../sessions/last-seen.js';
-import { Connections } from './connections.js';
+import { Connections, type Closable } from './connections.js';
 import { EventDesk } from './event-desk.js';
 import { Peer } from './peer.js';
 import { Reception } from './reception.js';
@@ -22,6 +23,7 @@ export class Departures implements OnModuleInit, BeforeApplicationShutdown {
     private readonly accounts: Accounts,
     private readonly devices: Devices,
     private readonly lastSeen: LastSeen,
+    private readonly cluster: Cluster,
     private readonly connections: Connections,
     private readonly desk: EventDesk,
     private readonly reception: Reception,
@@ -36,6 +38,7 @@ export class Departures implements OnModuleInit, BeforeApplicationShutdown {
     );
     this.accounts.events.on('account.joined', (account) => this.connections.recall(account));
     this.accounts.events.on('account.deleted', (account) => this.connections.end(account, 'session_expired'));
+    this.cluster.onGap(() => this.connections.recallAll('resume_required'));
     this.expirySweep = setInterval(() => this.endExpired(), EXPIRY_SWEEP_MS).unref();
   }
 
@@ -48,14 +51,15 @@ export class Departures implements OnModuleInit, BeforeApplicationShutdown {
     await this.desk.quiet(deadline);
     await Promise.race([this.changes.drain(), until(deadline)]);
     await this.desk.quiet(deadline);
-    for (const connection of [...this.connections.all()])
-      if (connection instanceof Peer) connection.interrupt('stopping');
-      else connection.end('stopping');
+    const polls = [...this.connections.all()].filter((connection) => !(connection instanceof Peer));
+    this.connections.recallAll('stopping');
     const { peers } = this.reception;
     const leaving = [...peers];
     for (const { transport } of leaving) transport.recall('stopping');
     const isThere = (peer: Peer) => peers.has(peer);
-    while (leaving.some(isThere) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    const isUnanswered = (poll: Closable) => this.connections.has(poll);
+    while ((leaving.some(isThere) || polls.some(isUnanswered)) && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     // Who has come (back) meanwhile is not waited for.
     for (const { transport } of peers) transport.destroy();
     await this.lastSeen.flush();

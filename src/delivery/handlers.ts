@@ -123,7 +123,7 @@ export class Handlers {
   }
 
   private async requestSync(peer: Peer): Promise<void> {
-    if (!this.relay.requestSync(peer.session!.account)) throw relayError('phone_away');
+    if (!(await this.relay.requestSync(peer.session!.account))) throw relayError('phone_away');
   }
 
   private async timed<T>(work: Promise<T>): Promise<T> {

@@ -24,6 +24,8 @@ export class RelayIoAdapter extends IoAdapter {
       serveClient: false,
       // The cursor resumes better, and across nodes; Socket.IO's own recovery stays off.
       connectionStateRecovery: undefined,
+      // Upgrades that are not its own the door of /ws takes or refuses, at once.
+      destroyUpgrade: false,
     } as unknown as ServerOptions);
   }
 

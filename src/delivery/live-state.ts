@@ -1,5 +1,4 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import type { AccountKey } from '../changes/account-key.js';
 import { Slots } from '../sessions/slots.js';
 import { States, type StateFact } from '../sync/state.service.js';
 import { Connections } from './connections.js';
@@ -39,9 +38,9 @@ export class LiveState implements OnModuleInit {
   }
 
   /** To the writer's own connections too: it is how they know that it is stored. */
-  private tell(account: AccountKey, { key, json, deviceId, at }: StateFact): void {
+  private tell(account: string, { key, json, deviceId, at }: StateFact): void {
     let frame: Frame | undefined;
-    for (const browser of this.connections.of(account.id).browsers) {
+    for (const browser of this.connections.of(account).browsers) {
       if (!browser.isLive) continue;
       frame ??= encodeText(
         'session-updated',

@@ -23,6 +23,8 @@ class Offered extends Map<string, number> {
 /** One connection, by whatever transport: who it is, what it waits for, and what it may be sent. */
 export class Peer {
   session: Session | undefined;
+  /** ms since 1970 */
+  signedInAt = 0;
   /** Set for one that signed in by its handshake: the device that its token was given to. */
   tokenDeviceId: string | undefined;
   /** Set for a browser of wire.md, section B, which signed in by its handshake: how others know it. */

@@ -1,11 +1,14 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { Changes } from '../changes/changes.js';
 import { Feed } from '../changes/feed.js';
+import { Cluster } from '../cluster/cluster.js';
+import { LOG, type Log } from '../log.js';
 import { LastSeen } from '../sessions/last-seen.js';
 import type { Session } from '../sessions/session.js';
 import { ChatRelay } from './chat-relay.js';
 import { Connections } from './connections.js';
 import { Doorman } from './doorman.js';
+import { Elsewhere } from './elsewhere.js';
 import { Follower } from './follower.js';
 import { encodeText } from './frame.js';
 import type { SignedIn } from './handshakes.js';
@@ -17,7 +20,7 @@ import { Signals } from './signals.js';
 
 /** Connections come, sign in and go here, by whatever transport: they get what waits for them, and the others hear of it. */
 @Injectable()
-export class Reception {
+export class Reception implements OnModuleInit {
   /** All that are open, also those that have not signed in. */
   readonly peers = new Set<Peer>();
 
@@ -26,13 +29,28 @@ export class Reception {
     private readonly feed: Feed,
     private readonly lastSeen: LastSeen,
     private readonly connections: Connections,
+    private readonly cluster: Cluster,
+    private readonly elsewhere: Elsewhere,
     private readonly doorman: Doorman,
     private readonly relay: Relay,
     private readonly chats: ChatRelay,
     private readonly liveState: LiveState,
     private readonly signals: Signals,
     private readonly refusals: Refusals,
+    @Inject(LOG) private readonly log: Log,
   ) {}
+
+  onModuleInit(): void {
+    this.cluster.hear('phone.arrived', (account: string, device: string, at: number) =>
+      this.replace(account, device, at),
+    );
+    this.cluster.roster?.onGone((account, gone) => {
+      for (const { kind, deviceId, phoneId, live } of gone) {
+        if (kind === 'phone') void this.attempt(this.relay.phoneLeft(account, phoneId));
+        if (live) void this.attempt(this.signals.left(account, deviceId));
+      }
+    });
+  }
 
   arrived(peer: Peer): void {
     this.peers.add(peer);
@@ -54,6 +72,7 @@ export class Reception {
   signedIn(peer: Peer, session: Session, since: number, after?: number | null): void {
     if (!peer.isOpen) return;
     peer.session = session;
+    peer.signedInAt = Date.now();
     this.doorman.know(peer.transport.guest);
     const older = this.connections.add(peer, since);
     older?.end('replaced');
@@ -61,13 +80,13 @@ export class Reception {
     this.lastSeen.note(session);
     const from = after ?? peer.transport.said.after;
     if (from !== undefined && from !== null) this.follow(peer, session, typeof from === 'object' ? NaN : Number(from));
-    if (peer.isLive) {
-      this.liveState.restore(peer).catch((error: unknown) => this.interrupt(peer, error));
-      this.signals.arrived(peer);
-    }
+    if (peer.isLive) this.liveState.restore(peer).catch((error: unknown) => this.interrupt(peer, error));
+    const elsewhere = this.attempt(this.announce(peer));
     if (session.kind === 'key') return;
     const greeting =
-      session.kind === 'phone' ? this.relay.phoneArrived(peer, older !== undefined) : this.relay.tellPresence(peer);
+      session.kind === 'phone'
+        ? this.relay.phoneArrived(peer, older !== undefined ? Promise.resolve(true) : elsewhere)
+        : this.relay.tellPresence(peer);
     greeting.catch((error: unknown) => this.interrupt(peer, error));
     if (session.kind === 'browser' && peer.follower === undefined)
       this.chats.greet(peer).catch((error: unknown) => this.interrupt(peer, error));
@@ -82,10 +101,46 @@ export class Reception {
   /** Its end has begun: it is sent nothing any more, and the others hear that it is away. */
   left(peer: Peer): void {
     peer.follower?.end();
+    void this.elsewhere.left(peer);
     if (!this.connections.remove(peer)) return;
+    const { kind, account, deviceId, phoneId } = peer.session!;
     this.lastSeen.note(peer.session!);
-    if (peer.session!.kind === 'phone') this.relay.phoneLeft(peer);
-    if (peer.isLive) this.signals.left(peer);
+    if (kind === 'phone') void this.attempt(this.relay.phoneLeft(account.id, phoneId));
+    if (peer.isLive) void this.attempt(this.signals.left(account.id, deviceId));
+  }
+
+  /** The others hear of it, at other servers too. Resolves with whether the device was connected to one of those. */
+  private async announce(peer: Peer): Promise<boolean> {
+    const { account, kind, deviceId } = peer.session!;
+    const join = async () => {
+      await this.elsewhere.arrived(peer);
+      if (!peer.isOpen) await this.elsewhere.left(peer);
+    };
+    // Seen by the others first: then one that it leaves at this moment knows where it is.
+    await (peer.isLive ? this.signals.arrived(peer, join) : join());
+    if (kind !== 'phone') return false;
+    const others = await this.elsewhere.of(account.id);
+    this.cluster.tell('phone.arrived', account.id, deviceId, peer.signedInAt);
+    return others.some((other) => other.deviceId === deviceId);
+  }
+
+  /** A phone has one connection, wherever it is: it has come to another server, at `at` of that one's clock. */
+  private replace(account: string, device: string, at: number): void {
+    for (const phone of [...this.connections.of(account).phones]) {
+      if (phone.session!.deviceId !== device || phone.signedInAt >= at) continue;
+      this.connections.remove(phone);
+      phone.end('replaced');
+    }
+  }
+
+  /** What fails here are hints about who is there. */
+  private async attempt<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work;
+    } catch (error) {
+      this.log.warn({ err: error }, 'who came or went could not be told');
+      return undefined;
+    }
   }
 
   /** A connection that cannot be served ends so that its client comes back and resumes; one with an expired cursor is told. */

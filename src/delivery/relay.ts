@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
+import { Cluster } from '../cluster/cluster.js';
 import { LOG, type Log } from '../log.js';
 import { Conversations } from '../messaging/conversations.service.js';
 import type { Message } from '../messaging/message.js';
@@ -7,7 +8,9 @@ import { MessagingEvents, type ReadMark } from '../messaging/messaging.events.js
 import { Outbox } from '../messaging/outbox.service.js';
 import { latestMessages } from '../messaging/stored-messages.js';
 import { LastSeen } from '../sessions/last-seen.js';
+import { Broadcast, type Audience } from './broadcast.js';
 import { Connections } from './connections.js';
+import { Elsewhere } from './elsewhere.js';
 import { encode, type Frame } from './frame.js';
 import type { Peer } from './peer.js';
 
@@ -23,7 +26,10 @@ export class Relay implements OnModuleInit {
   private readonly listing = new Map<string, { by?: string } | undefined>();
 
   constructor(
+    private readonly cluster: Cluster,
     private readonly connections: Connections,
+    private readonly broadcast: Broadcast,
+    private readonly elsewhere: Elsewhere,
     private readonly events: MessagingEvents,
     private readonly conversations: Conversations,
     private readonly outbox: Outbox,
@@ -41,7 +47,7 @@ export class Relay implements OnModuleInit {
     this.events.on('message.statusChanged', (account, fact) => {
       this.toBrowsers(account, 'message:status', fact);
       const id = fact.tempId ?? fact.messageId;
-      for (const phone of this.connections.of(account.id).phones) {
+      for (const phone of this.connections.of(account).phones) {
         const asked = phone.offered.get(id);
         if (asked === undefined) continue;
         // That the phone has it is known by now.
@@ -53,25 +59,40 @@ export class Relay implements OnModuleInit {
     this.events.on('message.sent', (account, fact) => this.toBrowsers(account, 'message:sent', fact));
     this.events.on('message.deleted', (account, { messageId, by }) => {
       this.toBrowsers(account, 'message:deleted', { messageId }, by);
-      if (by !== undefined) this.toPhones(account, 'delete:message', { messageId });
+      if (by !== undefined)
+        for (const phone of this.connections.of(account).phones) phone.emit('delete:message', { messageId });
     });
     this.events.on('message.queued', (account, { message, by }) => {
       this.toBrowsers(account, 'messages:sync', { messages: [message] }, by);
-      for (const phone of this.connections.of(account.id).phones)
+      for (const phone of this.connections.of(account).phones)
         if (phone.afterBacklog === undefined) this.offer(phone, message);
         else phone.afterBacklog.push(message);
     });
     this.events.on('conversation.read', (account, { by, ...mark }) => {
       void this.attempt(this.tellList(account, by));
-      for (const phone of this.connections.of(account.id).phones) this.offerRead(phone, mark);
+      for (const phone of this.connections.of(account).phones) this.offerRead(phone, mark);
+    });
+    this.cluster.hear('phone.arrived', (account: string) => {
+      if (this.syncWanted.delete(account)) this.broadcast.tell(phonesOf(account), 'request:sync', {});
     });
   }
 
   /** A phone came: it gets what waited for it. `replaced`: it was here all along, on an older connection. */
-  async phoneArrived(phone: Peer, replaced: boolean): Promise<void> {
-    const { account, phoneId } = phone.session!;
-    if (!replaced) this.toEveryBrowser(account, 'mobile:connected', { deviceId: phoneId, lastSeen: Date.now() });
+  async phoneArrived(phone: Peer, replaced: Promise<boolean | undefined>): Promise<void> {
     phone.afterBacklog = [];
+    // Its messages do not wait for what other servers know.
+    await Promise.all([this.tellArrival(phone, replaced), this.sendBacklog(phone)]);
+  }
+
+  private async tellArrival(phone: Peer, replaced: Promise<boolean | undefined>): Promise<void> {
+    const { account, phoneId } = phone.session!;
+    if (await replaced) return;
+    // One that is gone by now was told of as gone, unless it is back already.
+    if (phone.isOpen || (await this.phoneOf(account.id)) !== undefined) this.tellPhone(account.id, phoneId, true);
+  }
+
+  private async sendBacklog(phone: Peer): Promise<void> {
+    const { account } = phone.session!;
     for (const mark of await this.conversations.readPending(account)) {
       this.offerRead(phone, mark);
       await phone.room();
@@ -81,21 +102,27 @@ export class Relay implements OnModuleInit {
       this.offer(phone, message);
       await phone.room();
     }
-    for (const message of phone.afterBacklog) this.offer(phone, message);
+    for (const message of phone.afterBacklog ?? []) this.offer(phone, message);
     phone.afterBacklog = undefined;
     if (this.syncWanted.delete(account.id)) phone.emit('request:sync', {});
   }
 
-  phoneLeft(phone: Peer): void {
-    const { account, phoneId } = phone.session!;
-    if (this.connections.of(account.id).phones.size > 0) return;
-    this.toEveryBrowser(account, 'mobile:disconnected', { deviceId: phoneId, lastSeen: Date.now() });
+  async phoneLeft(account: string, phoneId: string): Promise<void> {
+    if (await this.phoneOf(account)) return;
+    this.tellPhone(account, phoneId, false);
+    // It may have come to another server as this was told, and been told of before it.
+    const back = await this.phoneOf(account);
+    if (back !== undefined) this.tellPhone(account, back, true);
   }
 
   /** A browser signed in: what is stored, whether the phone is there, and one request to the phone for the rest. */
   async browserArrived(browser: Peer): Promise<void> {
     const { account } = browser.session!;
-    this.requestSync(account);
+    await Promise.all([this.requestSync(account), this.greet(browser)]);
+  }
+
+  private async greet(browser: Peer): Promise<void> {
+    const { account } = browser.session!;
     await browser.whileHeld(async () => {
       const { conversations, readUpTo } = await this.conversations.all(account);
       if (conversations.length > 0) await browser.sendNow(encode('conversations:sync', { conversations }));
@@ -107,21 +134,24 @@ export class Relay implements OnModuleInit {
   /** Tells a browser, once it is signed in, whether its phone is there. */
   async tellPresence(browser: Peer): Promise<void> {
     const { account, phoneId } = browser.session!;
-    const phone = () => [...this.connections.of(account.id).phones][0];
-    const here = phone() !== undefined;
+    const phone = await this.phoneOf(account.id);
+    const here = phone !== undefined;
     // One that signed in knows no phone by itself.
-    const deviceId = phone()?.session!.phoneId ?? phoneId;
+    const deviceId = phone ?? phoneId;
     const lastSeen = here ? Date.now() : await this.lastSeen.ofPhone(account);
-    if (!here && phone() !== undefined) return; // it came meanwhile, and the browser was told so
+    if (!here && (await this.phoneOf(account.id))) return; // it came meanwhile, and the browser was told so
     if (deviceId === '') return; // there is none, or it will be told of as it comes
     browser.emit(here ? 'mobile:connected' : 'mobile:disconnected', { deviceId, lastSeen });
   }
 
   /** False when the phone is away: it is asked when it is back. */
-  requestSync(account: AccountKey): boolean {
-    if (this.toPhones(account, 'request:sync', {})) return true;
-    this.syncWanted.add(account.id);
-    return false;
+  async requestSync({ id }: AccountKey): Promise<boolean> {
+    if (this.broadcast.tell(phonesOf(id), 'request:sync', {}) > 0) return true;
+    // Before looking further: it may come to another server meanwhile.
+    this.syncWanted.add(id);
+    if ((await this.elsewhere.phone(id)) === undefined) return false;
+    this.syncWanted.delete(id);
+    return true;
   }
 
   /** At least once: until the phone acknowledges it or reports a status, it is offered again on each new connection. */
@@ -147,22 +177,23 @@ export class Relay implements OnModuleInit {
    * The conversations after one was changed here, whole, because existing clients replace their list with it; not to the
    * connection that did. One at a time, so that none is told after a newer one.
    */
-  private async tellList(account: AccountKey, by?: string): Promise<void> {
-    if (this.listing.has(account.id)) {
-      const next = this.listing.get(account.id) ?? { by };
-      this.listing.set(account.id, next.by === by ? next : {});
+  private async tellList(account: string, by?: string): Promise<void> {
+    if (this.listing.has(account)) {
+      const next = this.listing.get(account) ?? { by };
+      this.listing.set(account, next.by === by ? next : {});
       return;
     }
     try {
-      for (let next: { by?: string } | undefined = { by }; next !== undefined; next = this.listing.get(account.id)) {
-        this.listing.set(account.id, undefined);
-        const browsers = [...this.connections.of(account.id).browsers];
-        if (!browsers.some(({ follower, id }) => follower === undefined && id !== next?.by)) continue;
-        const { conversations } = await this.conversations.all(account);
+      for (let next: { by?: string } | undefined = { by }; next !== undefined; next = this.listing.get(account)) {
+        this.listing.set(account, undefined);
+        const browsers = [...this.connections.of(account).browsers];
+        const told = browsers.find(({ follower, id }) => follower === undefined && id !== next?.by);
+        if (told === undefined) continue;
+        const { conversations } = await this.conversations.all(told.session!.account);
         this.toBrowsers(account, 'conversations:sync', { conversations }, next.by);
       }
     } finally {
-      this.listing.delete(account.id);
+      this.listing.delete(account);
     }
   }
 
@@ -176,20 +207,26 @@ export class Relay implements OnModuleInit {
   }
 
   /** To the browsers that follow by events, but for the connection that caused it; encoded once for all. */
-  private toBrowsers(account: AccountKey, event: string, payload: unknown, except?: string): void {
+  private toBrowsers(account: string, event: string, payload: unknown, except?: string): void {
     let frame: Frame | undefined;
-    for (const browser of this.connections.of(account.id).browsers)
+    for (const browser of this.connections.of(account).browsers)
       if (browser.follower === undefined && browser.id !== except) browser.send((frame ??= encode(event, payload)));
   }
 
-  private toEveryBrowser(account: AccountKey, event: string, payload: unknown): void {
-    const frame = encode(event, payload);
-    for (const browser of this.connections.of(account.id).browsers) browser.send(frame);
+  /** To every browser of the account, at whatever server. */
+  private tellPhone(account: string, deviceId: string, here: boolean): void {
+    const event = here ? 'mobile:connected' : 'mobile:disconnected';
+    this.broadcast.tell({ accounts: [account], who: 'browsers' }, event, { deviceId, lastSeen: Date.now() });
   }
 
-  private toPhones(account: AccountKey, event: string, payload: unknown): boolean {
-    const { phones } = this.connections.of(account.id);
-    for (const phone of phones) phone.emit(event, payload);
-    return phones.size > 0;
+  /** The id of the account's phone, if it is connected to any server. */
+  private async phoneOf(account: string): Promise<string | undefined> {
+    const there = await this.elsewhere.phone(account);
+    const [here] = this.connections.of(account).phones;
+    return here?.session!.phoneId ?? there?.phoneId;
   }
+}
+
+function phonesOf(account: string): Audience {
+  return { accounts: [account], who: 'phones' };
 }

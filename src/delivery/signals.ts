@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { relayError } from '../errors.js';
 import { Limits } from '../sessions/limits.js';
-import { Connections } from './connections.js';
+import { Broadcast, type Audience } from './broadcast.js';
+import { Elsewhere } from './elsewhere.js';
 import type { Payload } from './events.js';
-import { encode, type Frame } from './frame.js';
 import type { Peer } from './peer.js';
 
 /** Bytes of what one device tells another, as the other gets it. */
@@ -11,12 +11,13 @@ const MAX_SIGNAL_BYTES = 65_536;
 
 /**
  * What devices of an account tell each other in passing (wire.md, section B): nothing of it is stored, and who is not
- * there does not get it. Those who are there is all that it needs to know: `Connections`.
+ * there does not get it.
  */
 @Injectable()
 export class Signals {
   constructor(
-    private readonly connections: Connections,
+    private readonly broadcast: Broadcast,
+    private readonly elsewhere: Elsewhere,
     private readonly limits: Limits,
   ) {}
 
@@ -24,54 +25,68 @@ export class Signals {
   async event(peer: Peer, { type, payload = null, targetDeviceId }: Payload<'realtime-event'>): Promise<void> {
     const { account, deviceId } = peer.session!;
     await this.limits.signal(`${account.id}:${deviceId}`);
-    const frame = bounded(encode('realtime-event', { type, payload, sourceDeviceId: deviceId, timestamp: Date.now() }));
-    if (targetDeviceId != null) for (const target of this.peersOf(peer, targetDeviceId)) target.send(frame);
-    else for (const other of this.others(peer)) if (other.byHandshake) other.send(frame);
+    const accounts = [account.id];
+    const to: Audience =
+      targetDeviceId == null
+        ? { accounts, who: 'handshaken', except: deviceId }
+        : { accounts, who: 'devices', device: targetDeviceId };
+    const signal = { type, payload, sourceDeviceId: deviceId, timestamp: Date.now() };
+    this.broadcast.tell(to, 'realtime-event', bounded(signal));
   }
 
   /** To one device of the account. Throws `not_found` when it is not connected, `payload_too_large`, `rate_limited`. */
   async message(peer: Peer, { targetDeviceId, message }: Payload<'device-message'>): Promise<void> {
     const { account, deviceId } = peer.session!;
     await this.limits.signal(`${account.id}:${deviceId}`);
-    const frame = bounded(encode('device-message', { message, sourceDeviceId: deviceId, timestamp: Date.now() }));
-    const targets = this.peersOf(peer, targetDeviceId);
-    if (targets.length === 0) throw relayError('not_found', { detail: 'the target device is not connected' });
-    for (const target of targets) target.send(frame);
+    const signal = bounded({ message, sourceDeviceId: deviceId, timestamp: Date.now() });
+    const to: Audience = { accounts: [account.id], who: 'devices', device: targetDeviceId };
+    if (this.broadcast.tell(to, 'device-message', signal) > 0) return;
+    if (
+      !(await this.elsewhere.of(account.id)).some((other) => other.kind !== 'key' && other.deviceId === targetDeviceId)
+    )
+      throw relayError('not_found', { detail: 'the target device is not connected' });
   }
 
-  /** A connection came; the others hear of it when it is its device's first. */
-  arrived(peer: Peer): void {
-    if (this.peersOf(peer, peer.session!.deviceId).some((other) => other !== peer && other.isLive)) return;
-    const { deviceId } = peer.session!;
+  /**
+   * A connection came; the others hear of it when it is its device's first. `join` lets other servers see it. Of two that come to two
+   * servers at once both may be told of.
+   */
+  async arrived(peer: Peer, join: () => Promise<void>): Promise<void> {
+    const { account, deviceId } = peer.session!;
     const { metadata, ...label } = peer.label!;
-    this.toLive(peer, encode('device-connected', { deviceId, deviceInfo: { ...metadata, deviceId, ...label } }));
+    // Before anything is waited for: of two that come here at once the first one tells.
+    if (this.isHere(account.id, deviceId, peer)) return join();
+    const wasElsewhere = await this.isElsewhere(account.id, deviceId);
+    await join();
+    // The one elsewhere may have left before it could see this one, and been told of as the last.
+    if (wasElsewhere && (await this.isElsewhere(account.id, deviceId))) return;
+    // Gone meanwhile, and told of as gone.
+    if (!this.isHere(account.id, deviceId)) return;
+    const deviceInfo = { ...metadata, deviceId, ...label };
+    this.broadcast.tell(othersThan(account.id, deviceId), 'device-connected', { deviceId, deviceInfo });
   }
 
-  /** A connection went; the others hear of it when it was its device's last. */
-  left(peer: Peer): void {
-    const { deviceId } = peer.session!;
-    if (this.peersOf(peer, deviceId).some((other) => other.isLive)) return;
-    this.toLive(peer, encode('device-disconnected', { deviceId, timestamp: Date.now() }));
+  /** A connection of this device went; the others hear of it when it was the last. */
+  async left(account: string, deviceId: string): Promise<void> {
+    if (this.isHere(account, deviceId)) return;
+    if (await this.isElsewhere(account, deviceId)) return;
+    this.broadcast.tell(othersThan(account, deviceId), 'device-disconnected', { deviceId, timestamp: Date.now() });
   }
 
-  private toLive(peer: Peer, frame: Frame): void {
-    for (const other of this.others(peer)) if (other.isLive) other.send(frame);
+  private isHere(account: string, device: string, but?: Peer): boolean {
+    return this.broadcast.peers({ accounts: [account], who: 'live', device }).some((peer) => peer !== but);
   }
 
-  /** The connections of the account's other browsers. */
-  private others({ session }: Peer): Peer[] {
-    const { account, deviceId } = session!;
-    return [...this.connections.of(account.id).browsers].filter((other) => other.session!.deviceId !== deviceId);
-  }
-
-  /** The connections of one device of the account. */
-  private peersOf({ session }: Peer, device: string): Peer[] {
-    const { phones, browsers } = this.connections.of(session!.account.id);
-    return [...phones, ...browsers].filter((peer) => peer.session!.deviceId === device);
+  private async isElsewhere(account: string, deviceId: string): Promise<boolean> {
+    return (await this.elsewhere.of(account)).some((other) => other.live && other.deviceId === deviceId);
   }
 }
 
-function bounded(frame: Frame): Frame {
-  if (Buffer.byteLength(frame.json) > MAX_SIGNAL_BYTES) throw relayError('payload_too_large');
-  return frame;
+function othersThan(account: string, deviceId: string): Audience {
+  return { accounts: [account], who: 'live', except: deviceId };
+}
+
+function bounded<T>(signal: T): T {
+  if (Buffer.byteLength(JSON.stringify(signal)) > MAX_SIGNAL_BYTES) throw relayError('payload_too_large');
+  return signal;
 }

@@ -1,8 +1,7 @@
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Memberships } from '../chats/memberships.js';
 import { Limits } from '../sessions/limits.js';
-import { Connections } from './connections.js';
-import { encode } from './frame.js';
+import { Broadcast } from './broadcast.js';
 import type { Peer } from './peer.js';
 
 /** Who has not typed for so long has stopped. */
@@ -22,7 +21,7 @@ export class Typing implements BeforeApplicationShutdown {
   private readonly typists = new Map<string, Typist>();
 
   constructor(
-    private readonly connections: Connections,
+    private readonly broadcast: Broadcast,
     private readonly memberships: Memberships,
     private readonly limits: Limits,
   ) {}
@@ -63,7 +62,6 @@ export class Typing implements BeforeApplicationShutdown {
 
   /** To clients that follow by a cursor too: it is in no change. */
   private tell(event: string, accounts: string[], payload: Typist['payload']): void {
-    const frame = encode(event, payload);
-    for (const account of accounts) for (const browser of this.connections.of(account).browsers) browser.send(frame);
+    this.broadcast.tell({ accounts, who: 'browsers' }, event, payload);
   }
 }

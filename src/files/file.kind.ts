@@ -30,13 +30,14 @@ export class FileKind implements Kind, OnModuleInit {
     this.changes.register(this);
   }
 
-  /** Files come and go one at a time, and their bytes cost more than their rows: one statement each is fine. */
+  /** Files come one at a time, and their bytes cost more than their rows: one statement each is fine. They may go in crowds. */
   async write(client: ClientBase, items: Numbered[]): Promise<Written> {
     const written: Written = { outcomes: [], changed: [] };
     // Whoever deletes one, its bytes go at once.
     if (items.some(({ mutation }) => mutation.op === 'delete')) written.afterwards = () => this.leftovers.soon();
+    const removals = await remove(client, items.filter(({ mutation }) => mutation.op === 'delete')); // prettier-ignore
     for (const item of items as Numbered<FileMutation>[]) {
-      const outcome = item.mutation.op === 'put' ? await put(client, item) : await remove(client, item);
+      const outcome = removals.get(item) ?? (await put(client, item));
       written.outcomes.push(outcome);
       if (outcome.result === 'applied') written.changed.push(await this.changeOf(client, item));
     }
@@ -44,14 +45,15 @@ export class FileKind implements Kind, OnModuleInit {
   }
 
   private async changeOf(client: ClientBase, { mutation, seq }: Numbered<FileMutation>): Promise<ChangedRow> {
-    const { account, id, at } = mutation;
-    const { rows } = await client.query<[Buffer | null, ...(string | null)[]]>({
+    const { account, id, at, op } = mutation;
+    if (op === 'delete') return { account: account.id, seq, kind: this.name, id, at, row: () => null };
+    const { rows } = await client.query<[Buffer, ...(string | null)[]]>({
       text: `SELECT content, ${FIELDS.join(', ')} FROM files WHERE account_id = $1 AND id = $2`,
       values: [account.id, id],
       rowMode: 'array',
     });
     const [content, ...fields] = rows[0]!;
-    const row = () => (content === null ? null : this.view({ id, content, fields }, account));
+    const row = () => this.view({ id, content, fields }, account);
     return { account: account.id, seq, kind: this.name, id, at, row };
   }
 
@@ -88,16 +90,45 @@ async function put(client: ClientBase, { mutation, seq }: Numbered<FileMutation>
  * The bytes go as expired ones do, those of the parts that it was to be joined from as well. An upload that was not complete
  * was no file yet: nobody has to be told.
  */
-async function remove(client: ClientBase, { mutation, seq }: Numbered<FileMutation>): Promise<Outcome<null>> {
-  const { account, id, at } = mutation;
-  const expire = (whose: string) => `UPDATE uploads SET expires_at = to_timestamp(0)
-    WHERE account_id = $1 AND ${whose} = $2 AND (expires_at IS NULL OR expires_at > now()) RETURNING concat`;
-  const upload = await client.query<{ concat: string | null }>(expire('id'), [account.id, id]);
-  if (upload.rows[0] === undefined) return { result: 'missing' };
-  if (upload.rows[0].concat === 'final') await client.query(expire('joined_to'), [account.id, id]);
-  const file = await client.query(
-    'UPDATE files SET seq = $3, at = $4, deleted = true, content = NULL WHERE account_id = $1 AND id = $2 AND NOT deleted',
-    [account.id, id, seq, at],
+async function remove(client: ClientBase, items: Numbered[]): Promise<Map<Numbered, Outcome<null>>> {
+  if (items.length === 0) return new Map();
+  const uploads = await expire(client, 'id', items);
+  const gone = items.filter((item) => uploads.has(rowOf(item)));
+  const joined = gone.filter((item) => uploads.get(rowOf(item)) === 'final');
+  if (joined.length > 0) await expire(client, 'joined_to', joined);
+  const { rows: files } = await client.query<{ account_id: string; id: string }>(
+    `UPDATE files f SET seq = i.seq, at = i.at, deleted = true, content = NULL
+     FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS i(account_id, id, seq, at)
+     WHERE f.account_id = i.account_id AND f.id = i.id AND NOT f.deleted RETURNING f.account_id, f.id`,
+    [...idsOf(gone), gone.map(({ seq }) => seq), gone.map(({ mutation }) => mutation.at)],
   );
-  return { result: file.rowCount === 0 ? 'duplicate' : 'applied', seq, state: null };
+  const told = new Set(files.map(({ account_id, id }) => `${account_id} ${id}`));
+  const outcomeOf = (item: Numbered): Outcome<null> => {
+    if (!uploads.has(rowOf(item))) return { result: 'missing' };
+    return { result: told.has(rowOf(item)) ? 'applied' : 'duplicate', seq: item.seq, state: null };
+  };
+  return new Map(items.map((item) => [item, outcomeOf(item)]));
+}
+
+/** Of those that are there: what they were joined as, by account and id. */
+async function expire(
+  client: ClientBase,
+  by: 'id' | 'joined_to',
+  items: Numbered[],
+): Promise<Map<string, string | null>> {
+  const { rows } = await client.query<{ account_id: string; id: string; concat: string | null }>(
+    `UPDATE uploads u SET expires_at = to_timestamp(0) FROM unnest($1::uuid[], $2::uuid[]) AS i(account_id, id)
+     WHERE u.account_id = i.account_id AND u.${by} = i.id AND (u.expires_at IS NULL OR u.expires_at > now())
+     RETURNING u.account_id, u.id, u.concat`,
+    idsOf(items),
+  );
+  return new Map(rows.map(({ account_id, id, concat }) => [`${account_id} ${id}`, concat]));
+}
+
+function idsOf(items: Numbered[]): [accounts: string[], ids: string[]] {
+  return [items.map(({ mutation }) => mutation.account.id), items.map(({ mutation }) => mutation.id)];
+}
+
+function rowOf({ mutation: { account, id } }: Numbered): string {
+  return `${account.id} ${id}`;
 }

@@ -27,7 +27,7 @@ export class Leftovers implements BeforeApplicationShutdown {
     hourly: Hourly,
     @Inject(LOG) private readonly log: Log,
   ) {
-    accounts.events.on('account.deleted', () => void this.run());
+    accounts.events.onOwn('account.deleted', () => void this.run());
     hourly.do(FAILURE, () => this.run(), { atStart: true });
   }
 

@@ -1,8 +1,11 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import type { AccountKey } from '../changes/account-key.js';
+import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
+import { Cluster } from '../cluster/cluster.js';
 import { relayError } from '../errors.js';
+import { LOG, type Log } from '../log.js';
 import type { Session } from '../sessions/session.js';
 import {
   normalizeNumber,
@@ -26,7 +29,7 @@ const PROVISIONAL = 'new:';
 type Place = Pick<Message, 'conversationId' | 'phoneNumber'>;
 
 @Injectable()
-export class Conversations {
+export class Conversations implements OnModuleInit {
   /** account, conversation → true: those that are known to exist */
   private readonly known = new LRUCache<string, true>({ max: CACHED });
   /** account, number → conversation */
@@ -37,7 +40,19 @@ export class Conversations {
   constructor(
     private readonly changes: Changes,
     private readonly events: MessagingEvents,
+    private readonly keys: AccountKeys,
+    private readonly cluster: Cluster,
+    @Inject(LOG) private readonly log: Log,
   ) {}
+
+  onModuleInit(): void {
+    this.cluster.hear('conversation.named', (account: string, place: Place) => void this.hear(account, place));
+    this.cluster.hear('conversations.forgotten', (account: string, ids: string[]) => this.drop(account, ids));
+    this.cluster.onGap(() => {
+      this.known.clear();
+      this.byNumber.clear();
+    });
+  }
 
   /** What a phone tells of its conversations. Resolves after the commit. */
   async tell({ account }: Session, conversations: Conversation[]): Promise<void> {
@@ -55,7 +70,7 @@ export class Conversations {
     // As they stand now: what the phone told may be older than what a browser read.
     const ids = conversations.map(({ id }) => id);
     const now = new Map((await this.all(account, ids)).conversations.map((stored) => [stored.id, stored]));
-    this.events.emit('conversations.stored', account, { conversations: ids.flatMap((id) => now.get(id) ?? []) });
+    this.events.emit('conversations.stored', account.id, { conversations: ids.flatMap((id) => now.get(id) ?? []) });
   }
 
   /** Those of the places whose conversations may not exist yet. */
@@ -76,7 +91,13 @@ export class Conversations {
 
   /** These conversations exist now. Where a browser began one with the same number, its messages move there. */
   async began(account: AccountKey, places: Place[]): Promise<void> {
-    for (const { conversationId, phoneNumber } of places) {
+    const tell = (place: Place) => this.cluster.tell('conversation.named', account.id, place);
+    for (const place of places) await this.name(account, place, tell);
+  }
+
+  /** `tell` is for what other servers do not know yet. */
+  private async name(account: AccountKey, place: Place, tell?: (place: Place) => void): Promise<void> {
+    const { conversationId, phoneNumber } = place;
       const fresh = !this.known.has(knownKey(account, conversationId));
       this.known.set(knownKey(account, conversationId), true);
       const number = numberKey(account, phoneNumber);
@@ -89,6 +110,7 @@ export class Conversations {
       // The first time it is looked at in any case: a server that stopped may have left the move undone.
       if (named === conversationId && !fresh) continue;
       this.byNumber.set(number, conversationId);
+      this.cluster.tell('conversation.named', account.id, { conversationId, phoneNumber });
       try {
         await this.settle(account, provisionalId(account, phoneNumber), conversationId);
       } catch (error) {
@@ -101,8 +123,25 @@ export class Conversations {
   }
 
   /** These may not exist any more: the next message of each looks again. */
-  forget(account: AccountKey, ids: string[]): void {
-    for (const id of ids) this.known.delete(knownKey(account, id));
+  forget({ id }: AccountKey, ids: string[]): void {
+    if (ids.length === 0) return;
+    this.drop(id, ids);
+    this.cluster.tell('conversations.forgotten', id, ids);
+  }
+
+  private drop(account: string, ids: string[]): void {
+    for (const id of ids) this.known.delete(knownKey({ id: account }, id));
+  }
+
+  /** The phone named a conversation at another server: what a browser began here moves there. */
+  private async hear(id: string, place: Place): Promise<void> {
+    if (!this.byNumber.has(numberKey({ id }, place.phoneNumber))) return;
+    try {
+      const account = await this.keys.find(id);
+      if (account !== undefined) await this.began(account, [place]);
+    } catch (error) {
+      this.log.warn({ err: error }, 'a conversation could not be moved; the next message of it tries again');
+    }
   }
 
   private async settle(account: AccountKey, provisional: string, conversationId: string): Promise<void> {
@@ -133,7 +172,7 @@ export class Conversations {
       { account, kind: 'conversation', id: provisional, op: 'delete', row: null, at, bytes: 64 },
     ]);
     const moved = outcomes.flatMap((outcome) => ('state' in outcome && outcome.state?.message) || []);
-    if (moved.length > 0) this.events.emit('messages.stored', account, { messages: moved, arrived: [] });
+    if (moved.length > 0) this.events.emit('messages.stored', account.id, { messages: moved, arrived: [] });
   }
 
   /** Every id that a browser's messages to a number may be under. */
@@ -178,7 +217,7 @@ export class Conversations {
     const mutation: ConversationMutation = { account, kind: 'conversation', id: conversationId, op: 'read', row: null, at: Date.now(), bytes: 64 }; // prettier-ignore
     const [outcome] = await this.changes.submit<ConversationState>([mutation]);
     if (!('state' in outcome!)) throw relayError('conversation_not_found');
-    this.events.emit('conversation.read', account, { conversationId, readUpTo: outcome.state.readUpTo, by });
+    this.events.emit('conversation.read', account.id, { conversationId, readUpTo: outcome.state.readUpTo, by });
   }
 
   /** Those that a browser read and the phone may not know of. */
@@ -258,10 +297,10 @@ function provisionalId(account: AccountKey, phoneNumber: string): string {
   return PROVISIONAL + numberIndex(account, phoneNumber).toString('base64url');
 }
 
-function knownKey(account: AccountKey, conversationId: string): string {
+function knownKey(account: Pick<AccountKey, 'id'>, conversationId: string): string {
   return `${account.id}:${conversationId}`;
 }
 
-function numberKey(account: AccountKey, phoneNumber: string): string {
+function numberKey(account: Pick<AccountKey, 'id'>, phoneNumber: string): string {
   return `${account.id}:${normalizeNumber(phoneNumber)}`;
 }

@@ -127,10 +127,10 @@ export class DeltaSync {
     const states = ofMessages.flatMap((outcome) => (outcome.result === 'applied' ? outcome.state : []));
     const stored = states.flatMap(({ message, readUpTo }) => (message ? shown(message, readUpTo) : []));
     const arrived = states.flatMap(({ isNew, message }) => (isNew && message) || []);
-    if (stored.length > 0) this.events.emit('messages.stored', account, { messages: stored, arrived });
+    if (stored.length > 0) this.events.emit('messages.stored', account.id, { messages: stored, arrived });
     for (const { id, message, isNew } of states)
-      if (message === null && !isNew) this.events.emit('message.deleted', account, { messageId: id, by });
-    if (changed.length > 0) this.events.emit('conversations.edited', account);
+      if (message === null && !isNew) this.events.emit('message.deleted', account.id, { messageId: id, by });
+    if (changed.length > 0) this.events.emit('conversations.edited', account.id);
   }
 
   /** What is told to a client with this cursor. */

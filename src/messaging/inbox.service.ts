@@ -56,7 +56,7 @@ export class Inbox {
       if (isNew) arrived.push(message);
     }
     // What is committed is told, before anything is waited for and whatever failed besides.
-    this.events.emit('messages.stored', account, { messages: stored, arrived });
+    this.events.emit('messages.stored', account.id, { messages: stored, arrived });
     // Only now: what a browser began moves to the phone's conversation, and whoever listens hears of that last.
     const begun = unknown.filter((_, i) => outcomes[i]!.result !== 'rejected');
     if (begun.length > 0) await this.conversations.began(account, begun);
@@ -72,7 +72,7 @@ export class Inbox {
     const { origin, id } = 'state' in outcome ? outcome.state : { origin: null, id: messageId };
     const tempId = origin === null || id === messageId ? {} : { tempId: id };
     // A message the phone has not told of yet: its browsers may know more, and get the word as it came.
-    this.events.emit('message.statusChanged', account, { messageId, status, ...tempId });
+    this.events.emit('message.statusChanged', account.id, { messageId, status, ...tempId });
     return { known: 'state' in outcome };
   }
 
@@ -82,7 +82,7 @@ export class Inbox {
     const known = await this.find(account, messageId);
     if (known === undefined) await this.link(account, await this.unlinked(account, [{ phoneNumber }]), messageId);
     const reported = await this.reportStatus(session, messageId, 'sent');
-    this.events.emit('message.sent', account, { phoneNumber, messageId });
+    this.events.emit('message.sent', account.id, { phoneNumber, messageId });
     return reported;
   }
 
@@ -90,7 +90,7 @@ export class Inbox {
   async remove({ account }: Session, messageId: string, by?: string): Promise<void> {
     const outcome = await this.patch(account, messageId, { remove: true });
     if (outcome.result === 'missing') throw relayError('message_not_found');
-    if (outcome.result === 'applied') this.events.emit('message.deleted', account, { messageId, by });
+    if (outcome.result === 'applied') this.events.emit('message.deleted', account.id, { messageId, by });
   }
 
   private async patch(account: AccountKey, messageId: string, row: MessagePatch): Promise<Outcome<MessageState>> {

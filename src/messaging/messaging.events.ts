@@ -1,6 +1,6 @@
-import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
-import type { AccountKey } from '../changes/account-key.js';
+import { Cluster } from '../cluster/cluster.js';
+import { Facts } from '../cluster/facts.js';
 import type { Conversation } from './conversation.js';
 import type { Message, MessageStatus } from './message.js';
 
@@ -10,20 +10,24 @@ export interface ReadMark {
   readUpTo: number;
 }
 
-/** What has happened, told after it was committed. `by` is the connection that caused it, when one did. */
+/** What has happened, told after it was committed; `account` is its id. `by` is the connection that caused it, when one did. */
 export interface MessagingFacts {
   /** `messages`: as they stand now, repeats included; `arrived`: those that are new. */
-  'messages.stored': [account: AccountKey, fact: { messages: Message[]; arrived: Message[] }];
-  'conversations.stored': [account: AccountKey, fact: { conversations: Conversation[] }];
+  'messages.stored': [account: string, fact: { messages: Message[]; arrived: Message[] }];
+  'conversations.stored': [account: string, fact: { conversations: Conversation[] }];
   /** A client of delta sync named or deleted some: who shows a list needs all of it. */
-  'conversations.edited': [account: AccountKey];
-  'message.statusChanged': [account: AccountKey, fact: { messageId: string; status: MessageStatus; tempId?: string }];
-  'message.sent': [account: AccountKey, fact: { phoneNumber: string; messageId: string }];
-  'message.deleted': [account: AccountKey, fact: { messageId: string; by?: string }];
+  'conversations.edited': [account: string];
+  'message.statusChanged': [account: string, fact: { messageId: string; status: MessageStatus; tempId?: string }];
+  'message.sent': [account: string, fact: { phoneNumber: string; messageId: string }];
+  'message.deleted': [account: string, fact: { messageId: string; by?: string }];
   /** Waits for the phone. */
-  'message.queued': [account: AccountKey, fact: { message: Message; by?: string }];
-  'conversation.read': [account: AccountKey, fact: ReadMark & { by?: string }];
+  'message.queued': [account: string, fact: { message: Message; by?: string }];
+  'conversation.read': [account: string, fact: ReadMark & { by?: string }];
 }
 
 @Injectable()
-export class MessagingEvents extends EventEmitter<MessagingFacts> {}
+export class MessagingEvents extends Facts<MessagingFacts> {
+  constructor(cluster: Cluster) {
+    super(cluster, 'messaging');
+  }
+}

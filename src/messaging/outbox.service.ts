@@ -98,12 +98,12 @@ export class Outbox implements OnApplicationBootstrap, BeforeApplicationShutdown
   /** The phone took it. */
   async taken(account: AccountKey, messageId: string): Promise<void> {
     const message = await this.patch(account, messageId, { status: 'sending' });
-    if (message) this.events.emit('message.statusChanged', account, { messageId, status: 'sending' });
+    if (message) this.events.emit('message.statusChanged', account.id, { messageId, status: 'sending' });
   }
 
   private queue(account: AccountKey, message: Message, by?: string) {
     this.wakeAt(message.validUntil!);
-    this.events.emit('message.queued', account, { message, by });
+    this.events.emit('message.queued', account.id, { message, by });
     return { messageId: message.id, status: message.status! };
   }
 
@@ -179,7 +179,7 @@ export class Outbox implements OnApplicationBootstrap, BeforeApplicationShutdown
   private async fail(accountId: string, realm: string, messageId: string): Promise<void> {
     const account = await this.accounts.find(accountId, realm);
     const message = account && (await this.patch(account, messageId, { expireAt: Date.now() }));
-    if (message) this.events.emit('message.statusChanged', account, { messageId, status: 'failed' });
+    if (message) this.events.emit('message.statusChanged', account.id, { messageId, status: 'failed' });
   }
 }
 

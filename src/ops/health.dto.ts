@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 
 export class AboutDto {
   @ApiProperty({ enum: [true] }) success!: true;
@@ -28,4 +28,6 @@ export class ReadinessDto {
   @ApiProperty({ description: 'Whether the database answers' }) database!: boolean;
   @ApiProperty({ description: 'Whether it has the schema of this version' }) migrations!: boolean;
   @ApiProperty() queue!: QueueDto;
+  @ApiPropertyOptional({ description: 'With REDIS_URL: whether Redis is there. Without it a server goes on by itself' })
+  redis?: boolean;
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Changes } from '../changes/changes.js';
+import { Cluster } from '../cluster/cluster.js';
 import { Databases } from '../database/databases.js';
 import { pendingMigrations } from '../database/migrations.js';
 import { ENV, type BootEnv } from '../env.js';
@@ -11,6 +12,7 @@ export class Readiness {
   constructor(
     private readonly databases: Databases,
     private readonly changes: Changes,
+    private readonly cluster: Cluster,
     @Inject(ENV) private readonly env: BootEnv,
   ) {}
 
@@ -21,7 +23,9 @@ export class Readiness {
     const pending = await this.pending();
     const database = pending !== undefined;
     const migrations = pending === 0;
-    return { ready: database && migrations && queue.ok, database, migrations, queue };
+    const redis = this.cluster.connected;
+    const ready = database && migrations && queue.ok;
+    return { ready, database, migrations, queue, ...(redis === undefined ? {} : { redis }) };
   }
 
   /** The number of migrations not applied yet; undefined when a database does not answer. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { AccountKeys } from '../changes/account-keys.js';
+import { Cluster } from '../cluster/cluster.js';
 import { Database } from '../database/database.js';
 import { DEFAULT_REALM, ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
@@ -58,10 +59,14 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     private readonly limits: Limits,
     private readonly metrics: Metrics,
     private readonly hourly: Hourly,
+    private readonly cluster: Cluster,
     @Inject(ENV) private readonly env: BootEnv,
     @Inject(LOG) private readonly log: Log,
   ) {
     this.waiters = new Waiters(metrics);
+    // Who waits may do so at another server than the one that the phone is connected to.
+    cluster.hear('pairing.claimed', (pairing: string) => this.waiters.wake(pairing));
+    cluster.onGap(() => void this.lookAgain());
   }
 
   onModuleInit(): void {
@@ -118,6 +123,7 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
     } finally {
       // Claimed is claimed: who collects it admits the browser again, should that have failed.
       this.waiters.wake(key(tokenHash));
+      this.cluster.tell('pairing.claimed', key(tokenHash));
     }
     return { sessionId: browserId };
   }
@@ -184,6 +190,16 @@ export class Pairing implements OnModuleInit, BeforeApplicationShutdown {
       this.metrics.pairings.inc({ outcome: 'collected' });
     } catch (error) {
       this.log.warn({ err: error }, 'a collected pairing could not be marked');
+    }
+  }
+
+  /** Those that somebody waits for may have been claimed at another server without our hearing of it. */
+  private async lookAgain(): Promise<void> {
+    try {
+      for (const pairing of this.waiters.pairings())
+        if ((await this.find(Buffer.from(pairing, 'base64')))?.claimedAt) this.waiters.wake(pairing);
+    } catch (error) {
+      this.log.warn({ err: error }, 'pairings could not be looked at; who waits asks again by itself');
     }
   }
 

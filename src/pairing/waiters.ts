@@ -54,6 +54,11 @@ export class Waiters {
     for (const { resolve } of this.byPairing.get(pairing) ?? []) resolve();
   }
 
+  /** The pairings that somebody waits for. */
+  pairings(): string[] {
+    return [...this.byPairing.keys()];
+  }
+
   /** Tells everybody to come back; resolves when all have been told, for connections are cut next. */
   async stop(): Promise<void> {
     this.stopped = true;

@@ -1,7 +1,8 @@
-import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { AccountKeys } from '../changes/account-keys.js';
+import { Cluster } from '../cluster/cluster.js';
+import { Facts } from '../cluster/facts.js';
 import { Databases } from '../database/databases.js';
 import { isUniqueViolation } from '../database/faults.js';
 import { relayError } from '../errors.js';
@@ -71,14 +72,17 @@ const SEEN_BY_OTHERS = ['name', 'publicKey', 'previousKey', 'keySignature'] as c
 /** Accounts that people sign in to, by email or by name. */
 @Injectable()
 export class Accounts {
-  readonly events = new EventEmitter<AccountFacts>();
+  readonly events: Facts<AccountFacts>;
   private readonly turns = new Turns(MOST_CHANGES, MOST_CHANGES_OF_LOGIN);
 
   constructor(
     private readonly databases: Databases,
     private readonly keys: AccountKeys,
     private readonly realms: Realms,
-  ) {}
+    cluster: Cluster,
+  ) {
+    this.events = new Facts(cluster, 'accounts');
+  }
 
   /** Throws `email_taken`, `name_taken`. Whether the realm takes new people is `Realms.admitNew`'s to say. */
   async create(realm: string, person: Person, { passwordHash, proven = false }: LoginMarks = {}): Promise<AccountKey> {

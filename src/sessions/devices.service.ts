@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { AccountKeys } from '../changes/account-keys.js';
 import { Changes } from '../changes/changes.js';
+import { Cluster } from '../cluster/cluster.js';
+import { Facts } from '../cluster/facts.js';
 import { Database } from '../database/database.js';
 import { isUniqueViolation } from '../database/faults.js';
 import { DEFAULT_REALM, ENV, type BootEnv } from '../env.js';
@@ -55,7 +56,7 @@ export interface DeviceEvents {
 /** The devices of an account: phones that register, browsers that a phone lets in. */
 @Injectable()
 export class Devices {
-  readonly events = new EventEmitter<DeviceEvents>();
+  readonly events: Facts<DeviceEvents>;
 
   constructor(
     private readonly database: Database,
@@ -64,8 +65,11 @@ export class Devices {
     private readonly realms: Realms,
     private readonly limits: Limits,
     private readonly audit: AccountEvents,
+    cluster: Cluster,
     @Inject(ENV) private readonly env: BootEnv,
-  ) {}
+  ) {
+    this.events = new Facts(cluster, 'devices');
+  }
 
   /**
    * The first registration of a deviceId makes an account and answers with the phone's token; later ones need it

@@ -1,9 +1,13 @@
+import { createHmac } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { Cluster } from '../cluster/cluster.js';
 import { ENV, type BootEnv } from '../env.js';
 import { relayError } from '../errors.js';
 import { networkOf } from './network.js';
 import { Turns } from './turns.js';
+
+type Limiter = RateLimiterMemory | RateLimiterRedis;
 
 const QUARTER_HOUR = 900;
 /** What one address may try at one code. */
@@ -23,26 +27,28 @@ const ASKERS_OF_EMAIL = 5;
  */
 @Injectable()
 export class Limits {
-  private readonly registrations: RateLimiterMemory | undefined;
-  private readonly qrCodes: RateLimiterMemory | undefined;
-  private readonly wrongTokens: RateLimiterMemory | undefined;
-  private readonly sends: RateLimiterMemory | undefined;
-  private readonly signals: RateLimiterMemory | undefined;
-  private readonly posts: RateLimiterMemory | undefined;
-  private readonly invitations: RateLimiterMemory | undefined;
-  private readonly wrongSignIns: RateLimiterMemory | undefined;
-  private readonly wrongSignInsOfAddress: RateLimiterMemory | undefined;
-  private readonly wrongTriesAtCode: RateLimiterMemory | undefined;
-  private readonly codeRequests: RateLimiterMemory | undefined;
-  private readonly codes: RateLimiterMemory | undefined;
-  private readonly codesOfEmail: RateLimiterMemory | undefined;
-  private readonly codesForSpent: RateLimiterMemory | undefined;
-  private readonly searches: RateLimiterMemory | undefined;
-  private readonly searchesOfAddress: RateLimiterMemory | undefined;
-  private readonly profiles = limiter('profiles', PROFILES_PER_HOUR, 3600);
+  private readonly registrations: Limiter | undefined;
+  private readonly qrCodes: Limiter | undefined;
+  private readonly wrongTokens: Limiter | undefined;
+  private readonly sends: Limiter | undefined;
+  private readonly signals: Limiter | undefined;
+  private readonly posts: Limiter | undefined;
+  private readonly invitations: Limiter | undefined;
+  private readonly wrongSignIns: Limiter | undefined;
+  private readonly wrongSignInsOfAddress: Limiter | undefined;
+  private readonly wrongTriesAtCode: Limiter | undefined;
+  private readonly codeRequests: Limiter | undefined;
+  private readonly codes: Limiter | undefined;
+  private readonly codesOfEmail: Limiter | undefined;
+  private readonly codesForSpent: Limiter | undefined;
+  private readonly searches: Limiter | undefined;
+  private readonly searchesOfAddress: Limiter | undefined;
+  private readonly profiles: Limiter | undefined;
   private readonly guesses = new Turns(MOST_GUESSES_WAITING, MOST_GUESSES_OF_ADDRESS);
 
-  constructor(@Inject(ENV) { limits, otpTtlMs }: BootEnv) {
+  constructor(cluster: Cluster, @Inject(ENV) { limits, otpTtlMs }: BootEnv) {
+    const limiter = (name: string, points: number, duration: number) => open(cluster, name, points, duration);
+    this.profiles = limiter('profiles', PROFILES_PER_HOUR, 3600);
     this.registrations = limiter('registrations', limits.registrationsPerHour, 3600);
     this.qrCodes = limiter('qr-codes', limits.qrCodesPerMinute, 60);
     this.wrongTokens = limiter('wrong-tokens', limits.wrongTokensPerMinute, 60);
@@ -150,11 +156,31 @@ export class Limits {
   }
 }
 
-function limiter(keyPrefix: string, points: number, duration: number): RateLimiterMemory | undefined {
-  return points === 0 ? undefined : new RateLimiterMemory({ keyPrefix, points, duration });
+/** Servers that share a database count together; while Redis is away, each by itself. */
+function open(cluster: Cluster, name: string, points: number, duration: number): Limiter | undefined {
+  if (points === 0) return undefined;
+  const alone = new RateLimiterMemory({ keyPrefix: name, points, duration });
+  if (cluster.shared === undefined) return alone;
+  const { redis, prefix, key } = cluster.shared;
+  const options = { storeClient: redis, keyPrefix: `${prefix}${name}`, points, duration, insuranceLimiter: alone };
+  return new SharedLimiter(options, key);
 }
 
-async function consume(limit: RateLimiterMemory | undefined, key: string): Promise<void> {
+/** Redis is told no emails, names and addresses: only their keyed hashes. */
+class SharedLimiter extends RateLimiterRedis {
+  constructor(
+    options: ConstructorParameters<typeof RateLimiterRedis>[0],
+    private readonly key: Buffer,
+  ) {
+    super(options);
+  }
+
+  override getKey(who: string): string {
+    return super.getKey(createHmac('sha256', this.key).update(who).digest('base64url'));
+  }
+}
+
+async function consume(limit: Limiter | undefined, key: string): Promise<void> {
   try {
     await limit?.consume(key);
   } catch (refusal) {
@@ -162,12 +188,12 @@ async function consume(limit: RateLimiterMemory | undefined, key: string): Promi
   }
 }
 
-async function within(limit: RateLimiterMemory | undefined, key: string): Promise<boolean> {
+async function within(limit: Limiter | undefined, key: string): Promise<boolean> {
   const used = await limit?.penalty(key);
   return used === undefined || used.consumedPoints <= limit!.points;
 }
 
-async function refuseSpent(limit: RateLimiterMemory | undefined, key: string): Promise<void> {
+async function refuseSpent(limit: Limiter | undefined, key: string): Promise<void> {
   const used = await limit?.get(key);
   if (used && used.consumedPoints >= limit!.points) throw overLimit(used);
 }

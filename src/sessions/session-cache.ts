@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { Cluster } from '../cluster/cluster.js';
 import { Accounts } from './accounts.service.js';
 import { Devices } from './devices.service.js';
 import type { Session } from './session.js';
@@ -16,8 +17,8 @@ export interface Known {
 
 /**
  * Sessions that were looked up lately, by the tokens that name them: to check a token and ask the database for each
- * request would cost more than most requests. A server has its database to itself, so whatever ends a session is told
- * here first, and then all are looked up anew.
+ * request would cost more than most requests. Whatever ends a session is told here, by whichever server
+ * did it, and then all are looked up anew.
  */
 @Injectable()
 export class SessionCache {
@@ -25,10 +26,11 @@ export class SessionCache {
   /** How often sessions have ended: one that was looked up across an end may be of before it. */
   private ends = 0;
 
-  constructor(accounts: Accounts, devices: Devices) {
+  constructor(accounts: Accounts, devices: Devices, cluster: Cluster) {
     devices.events.on('device.revoked', () => this.forget());
     for (const event of ['account.deleted', 'account.joined', 'sessions.ended'] as const)
       accounts.events.on(event, () => this.forget());
+    cluster.onGap(() => this.forget());
   }
 
   /** Some session has ended: all are looked up anew. */

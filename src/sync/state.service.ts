@@ -1,7 +1,8 @@
-import { EventEmitter } from 'node:events';
 import { Injectable } from '@nestjs/common';
 import type { AccountKey } from '../changes/account-key.js';
 import { Changes } from '../changes/changes.js';
+import { Cluster } from '../cluster/cluster.js';
+import { Facts } from '../cluster/facts.js';
 import { relayError } from '../errors.js';
 import type { Session } from '../sessions/session.js';
 import type { Refusal, StateMutation } from './state.kind.js';
@@ -21,15 +22,20 @@ export interface StateFact {
 
 /** After the commit, in the order of the commits; what was said again and changed nothing is told again too. */
 export interface StateFacts {
-  'state.written': [account: AccountKey, fact: StateFact];
+  'state.written': [account: string, fact: StateFact];
 }
 
 /** What devices of an account keep together: each key has one JSON value, and the one that arrives last stands. */
 @Injectable()
 export class States {
-  readonly events = new EventEmitter<StateFacts>();
+  readonly events: Facts<StateFacts>;
 
-  constructor(private readonly changes: Changes) {}
+  constructor(
+    private readonly changes: Changes,
+    cluster: Cluster,
+  ) {
+    this.events = new Facts(cluster, 'states');
+  }
 
   /**
    * Resolves after the commit, with the number of the change; the same value again changes nothing. Throws
@@ -43,7 +49,7 @@ export class States {
     const at = Date.now();
     const row = { json, ifAbsent };
     const reply = await this.submit({ account, kind: 'state', id: key, op: 'put', row, at, bytes: 256 + 2 * bytes });
-    this.events.emit('state.written', account, { key, json, deviceId, at });
+    this.events.emit('state.written', account.id, { key, json, deviceId, at });
     return reply;
   }
 
@@ -51,7 +57,7 @@ export class States {
   async delete({ account, deviceId }: Session, key: string): Promise<{ seq: number }> {
     const at = Date.now();
     const reply = await this.submit({ account, kind: 'state', id: key, op: 'delete', row: null, at, bytes: 128 });
-    this.events.emit('state.written', account, { key, json: 'null', deviceId, at });
+    this.events.emit('state.written', account.id, { key, json: 'null', deviceId, at });
     return reply;
   }
 

@@ -63,6 +63,7 @@ export class Departures implements OnModuleInit, BeforeApplicationShutdown {
     // Who has come (back) meanwhile is not waited for.
     for (const { transport } of peers) transport.destroy();
     await this.lastSeen.flush();
+    await Promise.race([this.reception.told(), until(deadline)]);
   }
 
   private endExpired(): void {

@@ -23,6 +23,8 @@ import { Signals } from './signals.js';
 export class Reception implements OnModuleInit {
   /** All that are open, also those that have not signed in. */
   readonly peers = new Set<Peer>();
+  /** What the others are being told of who comes and goes. */
+  private readonly telling = new Set<Promise<unknown>>();
 
   constructor(
     private readonly changes: Changes,
@@ -133,13 +135,21 @@ export class Reception implements OnModuleInit {
     }
   }
 
+  /** Resolves when the others have been told of all who came and went so far. */
+  async told(): Promise<void> {
+    await Promise.allSettled(this.telling);
+  }
+
   /** What fails here are hints about who is there. */
   private async attempt<T>(work: Promise<T>): Promise<T | undefined> {
+    this.telling.add(work);
     try {
       return await work;
     } catch (error) {
       this.log.warn({ err: error }, 'who came or went could not be told');
       return undefined;
+    } finally {
+      this.telling.delete(work);
     }
   }
 

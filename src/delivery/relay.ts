@@ -79,7 +79,6 @@ export class Relay implements OnModuleInit {
 
   /** A phone came: it gets what waited for it. `replaced`: it was here all along, on an older connection. */
   async phoneArrived(phone: Peer, replaced: Promise<boolean | undefined>): Promise<void> {
-    phone.afterBacklog = [];
     // Its messages do not wait for what other servers know.
     await Promise.all([this.tellArrival(phone, replaced), this.sendBacklog(phone)]);
   }
@@ -93,6 +92,7 @@ export class Relay implements OnModuleInit {
 
   private async sendBacklog(phone: Peer): Promise<void> {
     const { account } = phone.session!;
+    phone.afterBacklog = [];
     for (const mark of await this.conversations.readPending(account)) {
       this.offerRead(phone, mark);
       await phone.room();
@@ -102,7 +102,7 @@ export class Relay implements OnModuleInit {
       this.offer(phone, message);
       await phone.room();
     }
-    for (const message of phone.afterBacklog ?? []) this.offer(phone, message);
+    for (const message of phone.afterBacklog) this.offer(phone, message);
     phone.afterBacklog = undefined;
     if (this.syncWanted.delete(account.id)) phone.emit('request:sync', {});
   }

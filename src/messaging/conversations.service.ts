@@ -46,7 +46,10 @@ export class Conversations implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.cluster.hear('conversation.named', (account: string, place: Place) => void this.hear(account, place));
+    this.cluster.hear(
+      'conversation.named',
+      (account: string, realm: string, place: Place) => void this.hear(account, realm, place),
+    );
     this.cluster.hear('conversations.forgotten', (account: string, ids: string[]) => this.drop(account, ids));
     this.cluster.onGap(() => {
       this.known.clear();
@@ -91,34 +94,33 @@ export class Conversations implements OnModuleInit {
 
   /** These conversations exist now. Where a browser began one with the same number, its messages move there. */
   async began(account: AccountKey, places: Place[]): Promise<void> {
-    const tell = (place: Place) => this.cluster.tell('conversation.named', account.id, place);
-    for (const place of places) await this.name(account, place, tell);
+    const tell = (place: Place) => this.cluster.tell('conversation.named', account.id, account.home.realm, place);
+    for (const place of places) await this.exists(account, place, tell);
   }
 
-  /** `tell` is for what other servers do not know yet. */
-  private async name(account: AccountKey, place: Place, tell?: (place: Place) => void): Promise<void> {
+  /** `tell`: to the other servers, when it is news here. */
+  private async exists(account: AccountKey, place: Place, tell?: (place: Place) => void): Promise<void> {
     const { conversationId, phoneNumber } = place;
-      const fresh = !this.known.has(knownKey(account, conversationId));
-      this.known.set(knownKey(account, conversationId), true);
-      const number = numberKey(account, phoneNumber);
-      const named = this.byNumber.get(number);
-      if (conversationId.startsWith(PROVISIONAL)) {
-        // The phone named it while this was being written.
-        if (named !== undefined && named !== conversationId) await this.settle(account, conversationId, named);
-        continue;
-      }
-      // The first time it is looked at in any case: a server that stopped may have left the move undone.
-      if (named === conversationId && !fresh) continue;
-      this.byNumber.set(number, conversationId);
-      this.cluster.tell('conversation.named', account.id, { conversationId, phoneNumber });
-      try {
-        await this.settle(account, provisionalId(account, phoneNumber), conversationId);
-      } catch (error) {
-        // The next message of it tries again.
-        this.byNumber.delete(number);
-        this.known.delete(knownKey(account, conversationId));
-        throw error;
-      }
+    const fresh = !this.known.has(knownKey(account, conversationId));
+    this.known.set(knownKey(account, conversationId), true);
+    const number = numberKey(account, phoneNumber);
+    const named = this.byNumber.get(number);
+    if (conversationId.startsWith(PROVISIONAL)) {
+      // The phone named it while this was being written.
+      if (named !== undefined && named !== conversationId) await this.settle(account, conversationId, named);
+      return;
+    }
+    // The first time it is looked at in any case: a server that stopped may have left the move undone.
+    if (named === conversationId && !fresh) return;
+    this.byNumber.set(number, conversationId);
+    tell?.({ conversationId, phoneNumber });
+    try {
+      await this.settle(account, provisionalId(account, phoneNumber), conversationId);
+    } catch (error) {
+      // The next message of it tries again.
+      this.byNumber.delete(number);
+      this.known.delete(knownKey(account, conversationId));
+      throw error;
     }
   }
 
@@ -133,12 +135,16 @@ export class Conversations implements OnModuleInit {
     for (const id of ids) this.known.delete(knownKey({ id: account }, id));
   }
 
-  /** The phone named a conversation at another server: what a browser began here moves there. */
-  private async hear(id: string, place: Place): Promise<void> {
-    if (!this.byNumber.has(numberKey({ id }, place.phoneNumber))) return;
+  /**
+   * The phone named a conversation at another server: what a browser began here moves there. Nobody is told again: of two with one
+   * number the servers would never be done.
+   */
+  private async hear(id: string, realm: string, place: Place): Promise<void> {
+    // What is being looked up at this moment may have been read before.
+    if (!this.byNumber.has(numberKey({ id }, place.phoneNumber)) && !this.lookUps.has(id)) return;
     try {
-      const account = await this.keys.find(id);
-      if (account !== undefined) await this.began(account, [place]);
+      const account = await this.keys.find(id, realm);
+      if (account !== undefined) await this.exists(account, place);
     } catch (error) {
       this.log.warn({ err: error }, 'a conversation could not be moved; the next message of it tries again');
     }
@@ -154,6 +160,7 @@ export class Conversations implements OnModuleInit {
       where: { ...where, conversationId: provisional },
       select: { id: true },
     });
+    this.known.delete(knownKey(account, provisional));
     if (begun === null && messages.length === 0) return;
     const at = Date.now();
     const row = { conversationId };
@@ -166,7 +173,6 @@ export class Conversations implements OnModuleInit {
       at,
       bytes: 128,
     }));
-    this.known.delete(knownKey(account, provisional));
     const outcomes = await this.changes.submit<MessageState>([
       ...moves,
       { account, kind: 'conversation', id: provisional, op: 'delete', row: null, at, bytes: 64 },

@@ -1,4 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Cluster } from '../src/cluster/cluster.js';
@@ -88,6 +90,22 @@ there('two servers on one database', () => {
     const { body } = await call(other.url, '/api/snapshot', { token });
     const rows = (body.changes as { kind: string; row: { id: string; conversationId: string } }[]).filter(({ kind }) => kind === 'message'); // prettier-ignore
     expect(new Set(rows.map(({ row }) => row.conversationId))).toEqual(new Set(['c-9']));
+  });
+
+  test('of two conversations with one number the servers tell each other once', async () => {
+    const { handset, web } = await apart();
+    await web.send('web:send-message', { phoneNumber: '+15550004444', message: 'Hi', tempId: 'hi' });
+    await handset.next('send:message');
+    const told: unknown[] = [];
+    for (const { app } of [one, other])
+      app.get(Cluster).hear('conversation.named', (...[, , place]: unknown[]) => told.push(place));
+    const phoneNumber = '+15550004444';
+    const messages = ['c-1', 'c-2'].map((conversationId) => message({ id: conversationId, conversationId, phoneNumber })); // prettier-ignore
+    await handset.send('mobile:messages', { messages });
+    await web.next('messages:sync', ({ messages: moved }) => moved.some(({ id }: { id: string }) => id === 'hi'));
+    // Long enough for word to go to and fro many times.
+    for (let n = 0; n < 50; n++) await Promise.all([handset.settled(), web.settled()]);
+    expect(told).toHaveLength(2);
   });
 
   test('browsers are told whether the phone is there, wherever it is', async () => {
@@ -253,6 +271,10 @@ there('two servers on one database', () => {
 
     const speaker = new Redis(redis.url);
     later(() => speaker.disconnect());
+    await call(one.url, '/api/auth/login', { body: { pseudo: 'a-name-of-mine', password: 'a wrong password' } });
+    const names = (await speaker.keys('*')).join(' ');
+    expect(names).toContain(':wrong-sign-ins:');
+    expect(names).not.toMatch(/a-name-of-mine|127\.0\.0\.1/);
     const { channel } = other.app.get(Cluster).shared as unknown as { channel: string };
     for (const forged of ['["x",[["gap",[]]]]', '', 'x'.repeat(100)]) await speaker.publish(channel, forged);
     await web.send('web:send-message', { phoneNumber: '+15550003333', message: 'Still here', tempId: 'still' });
@@ -275,7 +297,35 @@ there('two servers on one database', () => {
     const cleaner = new Redis(redis.url);
     later(() => cleaner.disconnect());
     await cleaner.del(`${prefix}alive:${node}`);
+    // Who looks before the others have cleared up takes nothing from what there is to tell.
+    const early = kept(await browser(one.url, token));
+    expect(await early.next('mobile:disconnected')).toMatchObject({ deviceId: handset.deviceId });
     expect(await web.next('mobile:disconnected')).toMatchObject({ deviceId: handset.deviceId });
+  });
+
+  test('a server that stops tells the others who has left it', async () => {
+    const third = await start();
+    const handset = kept(await phone(third.url));
+    const token = await pair(third.url, handset);
+    const web = kept(await browser(other.url, token));
+    await web.next('mobile:connected');
+    await third.stop();
+    expect(await web.next('mobile:disconnected')).toMatchObject({ deviceId: handset.deviceId });
+  });
+
+  test('connections to Redis that carry nothing any more, and say nothing, are made anew; what was missed is read', async () => {
+    const gate = await openGate(redis.url);
+    const third = await start({ redisUrl: gate.url });
+    later(() => third.stop());
+    const handset = kept(await phone(one.url));
+    const token = await pair(one.url, handset);
+    const web = kept(await browser(third.url, token));
+    await web.next('mobile:connected');
+    gate.silence();
+    await handset.send('mobile:messages', { messages: [message({ id: 'unheard' })] });
+    expect(await web.next('error')).toMatchObject({ code: 'resume_required' });
+    const again = kept(await browser(third.url, token));
+    await again.next('messages:sync', ({ messages }) => messages.some(({ id }: { id: string }) => id === 'unheard'));
   });
 
   test('with Redis gone each goes on by itself; once it is back everybody begins anew, and nothing is lost', async () => {
@@ -302,6 +352,29 @@ test('REDIS_URL wants what several servers share', () => {
   expect(set({})).toThrow('DATABASE_URL, JWT_SECRET and ENCRYPTION_KEY must be set when REDIS_URL is');
   expect(set({ REDIS_URL: 'http://127.0.0.1' })).toThrow('REDIS_URL must be an address that begins with redis://');
 });
+
+/** A way to Redis. `silence`: what went by it so far goes no further, and no end of it is told; new connections pass. */
+async function openGate(redisUrl: string) {
+  const { hostname, port } = new URL(redisUrl);
+  const open = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      socket.on('error', () => undefined).on('close', () => other.destroy());
+      socket.pipe(other);
+      open.add(socket);
+    }
+  }).listen(0, '127.0.0.1'); // prettier-ignore
+  await once(server, 'listening');
+  later(() => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  });
+  const silence = () => {
+    for (const socket of open) socket.unpipe().pause();
+  };
+  return { url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`, silence };
+}
 
 /** Resolves when a long poll waits at this server. */
 async function untilWaiting({ url }: TestServer, what = 'changes'): Promise<void> {

@@ -29,6 +29,8 @@ export class Directory implements OnModuleInit {
   /** Accounts that were joined: whose names they have now is looked up before the next search. */
   private readonly joined = new Set<string>();
   private reading: Promise<void> | undefined;
+  /** Once the reading that is under way is over: gaps come in crowds. */
+  private willReadAnew = false;
 
   constructor(
     private readonly accounts: Accounts,
@@ -51,8 +53,10 @@ export class Directory implements OnModuleInit {
     });
     this.cluster.onGap(() => {
       const before = this.reading;
-      if (before === undefined) return;
+      if (before === undefined || this.willReadAnew) return;
+      this.willReadAnew = true;
       const anew = () => {
+        this.willReadAnew = false;
         this.names.clear();
         return this.read();
       };

@@ -110,10 +110,16 @@ export class Cluster implements OnApplicationShutdown {
       // The others took us for gone: they have told so.
       if (!wasThere) this.lost = true;
       await this.recover();
-      await this.roster!.reap();
     } catch (error) {
       this.lost = true;
       this.log.warn({ err: error }, 'Redis does not answer: other servers hear nothing of this one');
+      return;
+    }
+    try {
+      await this.roster!.reap();
+    } catch (error) {
+      // Nothing that was told is lost by it.
+      this.log.warn({ err: error }, 'what a server that is gone has left could not be cleared away; trying again');
     }
   }
 
@@ -121,15 +127,16 @@ export class Cluster implements OnApplicationShutdown {
   private async recover(): Promise<void> {
     if (!this.lost || !this.connected) return;
     const { inbox, channel } = this.links!;
+    // Before anything is waited for: what breaks meanwhile is another loss.
+    this.lost = false;
     try {
       await inbox.subscribe(channel);
       // A Redis that lost all knows again who is here before they come anew.
       await this.roster!.beat();
     } catch {
+      this.lost = true;
       return; // broken again: `ready` comes again, and the next beat
     }
-    if (!this.lost) return; // both connections came back at once
-    this.lost = false;
     this.log.warn('Messages between servers may have been lost: every connection begins anew');
     this.tell('gap');
     this.gap();

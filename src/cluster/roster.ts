@@ -20,8 +20,9 @@ interface Own {
 }
 
 /**
- * Entries of an account that belong to servers that are there, but for ours; those of servers that are gone are cleared away.
- * KEYS: the account's. ARGV: our node, the prefix of the servers' signs of life.
+ * Entries of an account that belong to servers that are there, but for ours. Those of servers that are gone wait for `reap`, which
+ * tells of them; what it has missed is cleared away.
+ * KEYS: the account's. ARGV: our node, the prefix of the servers' signs of life, the set of servers.
  */
 const ELSEWHERE = `
 local found = {}
@@ -30,7 +31,7 @@ for i = 1, #all, 2 do
   local node = string.match(all[i], '^[^ ]+')
   if node ~= ARGV[1] then
     if redis.call('EXISTS', ARGV[2] .. node) == 1 then found[#found + 1] = all[i + 1]
-    else redis.call('HDEL', KEYS[1], all[i]) end
+    elseif redis.call('SISMEMBER', ARGV[3], node) == 0 then redis.call('HDEL', KEYS[1], all[i]) end
   end
 end
 return found`;
@@ -86,7 +87,8 @@ export class Roster {
 
   /** The account's connections to other servers. */
   async elsewhere(account: string): Promise<Entry[]> {
-    const found = await this.redis.eval(ELSEWHERE, 1, this.accountKey(account), this.node, this.lifeKey(''));
+    const keys = [this.accountKey(account), this.node, this.lifeKey(''), this.serversKey];
+    const found = await this.redis.eval(ELSEWHERE, 1, ...keys);
     return (found as string[]).map((text) => JSON.parse(text) as Entry);
   }
 
@@ -99,7 +101,7 @@ export class Roster {
   async beat(): Promise<boolean> {
     const key = this.lifeKey(this.node);
     const [before] = await checked(
-      this.redis.pipeline().set(key, '1', 'PX', GONE_AFTER_MS, 'GET').sadd(`${this.prefix}servers`, this.node).exec(),
+      this.redis.pipeline().set(key, '1', 'PX', GONE_AFTER_MS, 'GET').sadd(this.serversKey, this.node).exec(),
     );
     if (before === null || Date.now() - this.renewedAt > (FORGOTTEN_AFTER_S * 1000) / 3) await this.renew();
     return before !== null;
@@ -107,14 +109,14 @@ export class Roster {
 
   /** Clears away what servers that are gone have left, and tells of it: each entry is told by one server. */
   async reap(): Promise<void> {
-    for (const node of await this.redis.smembers(`${this.prefix}servers`)) {
+    for (const node of await this.redis.smembers(this.serversKey)) {
       if (node === this.node || (await this.redis.exists(this.lifeKey(node))) === 1) continue;
       for (let account; (account = await this.redis.spop(this.accountsKey(node))) !== null;) {
         const gone = (await this.redis.eval(CLEAR, 1, this.accountKey(account), node)) as string[];
         const entries = gone.map((text) => JSON.parse(text) as Entry);
         if (entries.length > 0) for (const tell of this.leavers) tell(account, entries);
       }
-      await this.redis.srem(`${this.prefix}servers`, node);
+      await this.redis.srem(this.serversKey, node);
     }
   }
 
@@ -124,7 +126,7 @@ export class Roster {
     const steps = this.redis.pipeline();
     for (const [connection, { account }] of this.own)
       steps.hdel(this.accountKey(account), `${this.node} ${connection}`);
-    steps.del(this.accountsKey(this.node), this.lifeKey(this.node)).srem(`${this.prefix}servers`, this.node);
+    steps.del(this.accountsKey(this.node), this.lifeKey(this.node)).srem(this.serversKey, this.node);
     await checked(steps.exec());
   }
 
@@ -147,6 +149,9 @@ export class Roster {
     );
   }
 
+  private get serversKey(): string {
+    return `${this.prefix}servers`;
+  }
   private accountKey(account: string): string {
     return `${this.prefix}account:${account}`;
   }

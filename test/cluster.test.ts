@@ -199,6 +199,17 @@ there('two servers on one database', () => {
     await hers.next('newMessage');
   });
 
+  test('two who invite each other at two servers in one moment have one conversation', async () => {
+    for (let round = 0; round < 5; round++) {
+      const [ada, bob] = (await people(one.url, 2)) as [Person, Person];
+      const ask = (by: Person, url: string, whom: Person) =>
+        call(url, '/api/conversations/invite', { token: by.token, body: { pseudo: whom.name, key: 'a wrapped key' } });
+      const [hers, his] = await Promise.all([ask(ada, one.url, bob), ask(bob, other.url, ada)]);
+      expect([hers.status, his.status].every((status) => status < 300)).toBe(true);
+      expect(hers.body.conversation_id).toBe(his.body.conversation_id);
+    }
+  });
+
   test('writers of one account at both servers at once get one order, without a gap', async () => {
     const { handset, token, web } = await apart();
     const clientId = randomUUID();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { publicPerson } from '../accounts/public-person.js';
+import { Cluster } from '../cluster/cluster.js';
 import { relayError } from '../errors.js';
 import { Accounts } from '../sessions/accounts.service.js';
 import { Limits } from '../sessions/limits.js';
@@ -46,6 +47,7 @@ export class Invitations {
     private readonly reading: ChatReading,
     private readonly accounts: Accounts,
     private readonly limits: Limits,
+    private readonly cluster: Cluster,
   ) {}
 
   /**
@@ -61,7 +63,7 @@ export class Invitations {
     const person = await this.named(session, pseudo);
     const invitation: Invitation = { person, invitationId: randomUUID(), key, keys, history, vouch };
     if (conversationId !== undefined) return this.into(session, conversationId, invitation);
-    return this.beginning.take([session.account.id, person.accountId].sort().join(), async () => {
+    return this.alone(session.account.id, person.accountId, async () => {
       const known = await this.reading.directWith(session, person.accountId);
       if (known === undefined) return this.begin(session, invitation);
       if (known.invitation === undefined) return this.into(session, known.id, invitation);
@@ -69,6 +71,12 @@ export class Invitations {
       await this.answer(session, known.invitation, true);
       return { invitation_id: known.invitation, conversation_id: known.id, again: true };
     });
+  }
+
+  /** What these two begin with each other, at whatever server, is begun one after the other. */
+  private alone<T>(one: string, other: string, work: () => Promise<T>): Promise<T> {
+    const both = [one, other].sort().join();
+    return this.beginning.take(both, () => this.cluster.exclusively(`beginning:${both}`, work));
   }
 
   /**

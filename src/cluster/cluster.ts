@@ -3,6 +3,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { BootEnv } from '../env.js';
 import type { Log } from '../log.js';
 import { openLinks, type Links } from './links.js';
+import { lock } from './lock.js';
 import { Roster } from './roster.js';
 import { openText, sealText } from './sealed.js';
 
@@ -78,6 +79,19 @@ export class Cluster implements OnApplicationShutdown {
   /** Something that another told, or is about to, may never have arrived here. Called while the server is wired. */
   onGap(listener: () => void): void {
     this.gaps.push(listener);
+  }
+
+  /**
+   * Work of one key is done at one server at a time; within a server that is for `Slots`. A lock of a server that died is over after
+   * some seconds. With Redis away nobody waits.
+   */
+  async exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const release = this.links && (await lock(this.links, key));
+    try {
+      return await work();
+    } finally {
+      await release?.();
+    }
   }
 
   /** Says goodbye: what is told from here on is not heard. */

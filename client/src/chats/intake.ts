@@ -26,9 +26,11 @@ export class Intake {
       return this.write(accountId, async (tx) => {
         const entry = new Entry(tx, opening);
         await entry.write();
-        for (const { id, seq } of piece)
-          // Something newer may have taken its place meanwhile.
-          if ((await tx.get('inbox', id))?.seq === seq) await tx.delete('inbox', [id]);
+        for (const { id, seq, round } of piece) {
+          // Something newer may have taken its place meanwhile, or the same as a snapshot tells it.
+          const now = await tx.get('inbox', id);
+          if (now?.seq === seq && now.round === round) await tx.delete('inbox', [id]);
+        }
         const end = piece.find(({ change }) => change === undefined);
         if (end !== undefined) await entry.sweep(end.round);
         return entry.close();

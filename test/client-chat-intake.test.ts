@@ -63,3 +63,20 @@ test('the end of a snapshot comes after its rows, also when the process ended in
   await store.open();
   expect((await store.read((tx) => tx.inbox(2))).map(({ id }) => id)).toEqual(['chat c', 'sweep']);
 });
+
+test('what a snapshot tells anew while the same is being opened is opened again, and not swept', async () => {
+  const store = memoryStore();
+  const rows = [chat(1, 2), member(2, 'me', 'accepted')];
+  await holding(store, rows);
+  const write: Store['write'] = async (work) => {
+    await store.write(async (tx) => {
+      await tx.put('inbox', rows.map((change) => ({ id: `${change.kind} ${change.id}`, seq: change.seq, change, round: 2 }))); // prettier-ignore
+      await new Books(tx, { ...freshSync('me'), round: 2 }).sweep();
+    });
+    return store.write(work);
+  };
+  await new Intake(Object.create(store, { write: { value: write } }) as Store, () => 'me').take();
+  const intake = new Intake(store, () => 'me');
+  while ((await intake.take()) !== undefined);
+  expect((await store.read((tx) => tx.all('chats'))).map(({ id, round }) => [id, round])).toEqual([['c', 2]]);
+});

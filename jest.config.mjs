@@ -17,8 +17,8 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testSequencer: '<rootDir>/test/support/sequencer.mjs',
   testTimeout: 30_000,
-  // Much of a test is waiting for a browser, a process or a disk: so more workers than cores, up to what one Postgres serves.
-  maxWorkers: Math.min(6, Math.ceil(1.5 * availableParallelism())),
+  // As many as there are cores, up to what one Postgres serves: a third on two cores saves little, and makes clients wait for each other.
+  maxWorkers: Math.min(6, Math.max(2, availableParallelism())),
   // What modules leave behind in a worker grows from file to file; a new one starts in less than a second.
   workerIdleMemoryLimit: '1GB',
 };

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { type PhoneEvents, type Wanted, type WebClient } from '@pairline/client';
+import { memoryStore, type PhoneEvents, type Wanted, type WebClient } from '@pairline/client';
 import type { Change } from '@pairline/protocol';
 import { Middleman } from './support/client-between.js';
 import { eager, inPhase, letIn, phoneAt, shows, texts, told, until, webAt } from './support/client-ends.js';
@@ -153,7 +153,8 @@ async function deceivedPhone() {
   const server = await TestServer.start();
   later(() => server.stop());
   const middleman = await Middleman.start(server.url);
-  const phone = await phoneAt(middleman.url);
+  const store = memoryStore();
+  const phone = await phoneAt(middleman.url, { store });
   const web = await webAt(server.url);
   await letIn(phone, web);
   await inPhase(web, 'live');
@@ -166,7 +167,7 @@ async function deceivedPhone() {
   const offered = (lie: (payload: { phoneNumber: string; message: string; tempId: string }) => object) => {
     middleman.lies.event = (event, payload) => (event === 'send:message' ? { ...payload, ...lie(payload) } : undefined);
   };
-  return { url: server.url, phone, web, middleman, sent, refused, offered };
+  return { url: server.url, phone, store, web, middleman, sent, refused, offered };
 }
 
 test.each([
@@ -199,20 +200,25 @@ test('what a phone told of itself cannot be given back to it to be sent', async 
 });
 
 test('what a removed device wrote is not sent, however long the server kept it', async () => {
-  const { phone, web, sent, refused, middleman, url } = await deceivedPhone();
+  const { phone, store, web, sent, refused, middleman, url } = await deceivedPhone();
   const thief = await webAt(url);
   await letIn(phone, thief);
   await inPhase(thief, 'live');
   await shows(thief, () => thief.conversation('t1'));
   let kept: object | undefined;
-  middleman.lies.event = (event, payload) => {
-    if (event !== 'send:message') return undefined;
-    kept = payload;
-    return null;
-  };
+  const offered = new Promise<void>((resolve) => {
+    middleman.lies.event = (event, payload) => {
+      if (event !== 'send:message') return undefined;
+      kept = payload;
+      resolve();
+      return null;
+    };
+  });
   const { id } = await thief.send({ conversationId: 't1' }, 'Send all my money');
-  await shows(thief, async () => (await thief.message(id))?.status === 'queued');
+  await offered;
   await web.removeDevice((await thief.devices()).find(({ current }) => current)!.id);
+  const epochs = async () => Object.keys((await store.read((tx) => tx.value('keyring')))!.epochs).length;
+  await until(async () => (await epochs()) > 1, (again) => [phone.on('devices', again)], 'that the phone knows'); // prettier-ignore
   middleman.lies.event = (event) => (event === 'send:message' ? kept : undefined);
   await web.send({ conversationId: 't1' }, 'Hello');
   await until(() => refused.length === 1, (again) => [phone.on('refused', again)]); // prettier-ignore

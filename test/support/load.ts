@@ -17,15 +17,22 @@ interface Item {
 /** Counts acknowledgements of everybody, so that a test can wait for the next so many. */
 export class Tally {
   count = 0;
-  private waiting: { count: number; resolve: () => void }[] = [];
+  private waiting: (() => boolean)[] = [];
 
   add(): void {
     this.count++;
-    for (const { count, resolve } of this.waiting) if (this.count >= count) resolve();
-    this.waiting = this.waiting.filter(({ count }) => count > this.count);
+    this.waiting = this.waiting.filter((look) => !look());
   }
-  more(count: number): Promise<void> {
-    return new Promise((resolve) => this.waiting.push({ count: this.count + count, resolve }));
+  /** Resolves after so many more, and once `enough` is true. */
+  more(count: number, enough = () => true): Promise<void> {
+    const wanted = this.count + count;
+    return new Promise((resolve) => {
+      this.waiting.push(() => {
+        const isOver = this.count >= wanted && enough();
+        if (isOver) resolve();
+        return isOver;
+      });
+    });
   }
 }
 
@@ -42,6 +49,10 @@ export class Worker {
     private readonly tally: Tally,
     private readonly make: (number: number) => Omit<Item, 'number'>,
   ) {}
+
+  get count(): number {
+    return this.taken.length;
+  }
 
   /** The ids of what the server has taken, in the order they were sent. */
   get acked(): string[] {

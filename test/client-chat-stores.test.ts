@@ -71,6 +71,8 @@ test('a page that is not remembered keeps over a reload what was written and not
   const device = await deviceOf(page, store);
   const id = await device.chats.begin({ name: (await bob.chats.profile()).name });
   await accept(bob);
+  // What it does not know of yet it cannot write in.
+  await seen(device, async () => (await device.chats.chat(id))?.membership === 'accepted', 'the chat');
   const { userId } = await bob.chats.profile();
   await device.chats.trust(userId, { verified: true });
   line.close();

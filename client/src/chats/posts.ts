@@ -186,6 +186,8 @@ export class Posts {
 
   /** With the newest key: where another one has begun, the same again with that one. */
   private async sealed<T>(chatId: string, work: (key: SealingKey) => Promise<T>): Promise<T> {
+    // After a reload a page that keeps nothing has what it was about to send before it has the conversation.
+    await this.waitFor(async () => (await this.host.store.read((tx) => tx.get('chats', chatId)))?.row !== undefined);
     for (let attempt = 0; ; attempt++) {
       const key = await this.keys.current(chatId);
       try {
